@@ -1,0 +1,28 @@
+// Version, compiler and host/device attributes. Every other header may include this one; it includes nothing of ours.
+#pragma once
+
+#include <cstddef>
+
+#define HOCKET_VERSION_MAJOR 0
+#define HOCKET_VERSION_MINOR 1
+#define HOCKET_VERSION_PATCH 0
+#define HOCKET_VERSION "0.1.0"
+
+// HOCKET_HD marks a function that a CUDA kernel may call too.
+#if defined(__CUDACC__)
+#define HOCKET_HD __host__ __device__
+#else
+#define HOCKET_HD
+#endif
+
+#define HOCKET_ALWAYS_INLINE inline __attribute__((always_inline))
+#define HOCKET_RESTRICT __restrict__
+
+namespace hocket {
+
+inline constexpr const char* version = HOCKET_VERSION;
+
+/// Bytes: every buffer that a kernel reads starts on such a boundary (one cache line, one AVX-512 register).
+inline constexpr std::size_t alignment = 64;
+
+}  // namespace hocket

@@ -1,0 +1,53 @@
+// Devices are arguments: `cpu{2}` or `cuda{stream}`, never a global. A call without a device runs on cpu{}.
+#pragma once
+
+#include <string_view>
+
+#include <hocket/core/config.hpp>
+#include <hocket/core/error.hpp>
+
+namespace hocket {
+
+/// The calling machine. `threads` >= 1 is the number of worker threads a call may use (1: the calling thread alone, so a
+/// component embedded in a larger program takes no cores unasked). The number never changes a result's bits.
+struct cpu {
+  int threads = 1;
+};
+
+/// A CUDA device; `stream` is a cudaStream_t, null for the default stream.
+struct cuda {
+  void* stream = nullptr;
+};
+
+/// The backends an arm can belong to; `cuda_host` runs CUDA kernels on the host executor of the tests.
+enum class backend { cpu, cuda, cuda_host };
+
+constexpr std::string_view name_of(backend where) {
+  switch (where) {
+    case backend::cpu: return "cpu";
+    case backend::cuda: return "cuda";
+    case backend::cuda_host: return "cuda_host";
+  }
+  return "unknown";
+}
+
+/// Whether this translation unit was compiled with CUDA support.
+#if defined(HOCKET_WITH_CUDA)
+inline constexpr bool cuda_built = true;
+#else
+inline constexpr bool cuda_built = false;
+#endif
+
+/// Throws the reason why the backend cannot be used; returns if it can.
+inline void require_backend(backend where) {
+  if (where == backend::cpu) return;
+  expects(cuda_built, errc::not_built, "backend ", name_of(where),
+          " is not in this build: configure with nvcc on the PATH and -DHOCKET_CUDA=ON, or use --backend cpu");
+  fail(errc::no_device, "no ", name_of(where), " device was found on this machine: use --backend cpu");
+}
+
+inline void require_threads(const cpu& device) {
+  expects(device.threads >= 1, errc::bad_option, "cpu.threads is ", device.threads, "; it must be at least 1");
+}
+
+}  // namespace hocket

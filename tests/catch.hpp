@@ -1,0 +1,8 @@
+// Catch2 v2 (Debian 12) and v3 under one include.
+#pragma once
+
+#if HOCKET_CATCH_MAJOR == 2
+#include <catch2/catch.hpp>
+#else
+#include <catch2/catch_all.hpp>
+#endif
