@@ -5,4 +5,8 @@
 #include <catch2/catch.hpp>
 #else
 #include <catch2/catch_all.hpp>
+
+namespace Catch {
+inline auto Contains(const std::string& part) { return Matchers::ContainsSubstring(part); }  // its name in v2
+}  // namespace Catch
 #endif

@@ -1,0 +1,88 @@
+// Whole files in and out. Reading is bounded; writing goes to a temporary file that is renamed, so a reader sees the
+// old file or the new one and never half of either.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <hocket/core/error.hpp>
+#include <memory>
+#include <span>
+#include <string>
+#include <system_error>
+#include <vector>
+
+namespace hocket::io {
+
+namespace detail {
+
+struct close_file {
+  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
+};
+using file_handle = std::unique_ptr<std::FILE, close_file>;
+
+}  // namespace detail
+
+/// Bytes: the largest file that a parser of this room loads whole.
+inline constexpr std::uintmax_t largest_file = std::uintmax_t{1} << 36;
+
+/// Throws bad_file unless `path` is a regular file that exists; returns its size in bytes. Refusing pipes and devices
+/// keeps a parser from waiting for ever.
+inline std::uintmax_t require_regular_file(const std::filesystem::path& path) {
+  std::error_code trouble;
+  const auto status = std::filesystem::status(path, trouble);
+  expects(std::filesystem::exists(status), errc::bad_file, path.string(), ": no such file");
+  expects(std::filesystem::is_regular_file(status), errc::bad_file, path.string(), ": not a regular file");
+  const std::uintmax_t size = std::filesystem::file_size(path, trouble);
+  expects(!trouble, errc::bad_file, path.string(), ": ", trouble.message());
+  return size;
+}
+
+inline detail::file_handle open_for_reading(const std::filesystem::path& path) {
+  require_regular_file(path);
+  detail::file_handle file(std::fopen(path.c_str(), "rb"));
+  expects(file != nullptr, errc::bad_file, path.string(), ": cannot be opened for reading");
+  return file;
+}
+
+/// The file's bytes; more than `limit` of them is an error.
+inline std::vector<unsigned char> read_file(const std::filesystem::path& path, std::uintmax_t limit = largest_file) {
+  const std::uintmax_t size = require_regular_file(path);
+  expects(size <= limit, errc::bad_file, path.string(), ": ", size, " bytes, at most ", limit, " are read");
+  const detail::file_handle file = open_for_reading(path);
+  std::vector<unsigned char> bytes(static_cast<std::size_t>(size));
+  const std::size_t got = bytes.empty() ? 0 : std::fread(bytes.data(), 1, bytes.size(), file.get());
+  expects(got == bytes.size(), errc::bad_file, path.string(), ": read ", got, " of ", bytes.size(), " bytes");
+  return bytes;
+}
+
+/// Writes the parts one after the other and renames the result to `path`; the folder must exist.
+inline void write_file(const std::filesystem::path& path, std::initializer_list<std::span<const std::byte>> parts) {
+  std::filesystem::path temporary = path;
+  temporary += text(".", static_cast<long>(::getpid()), ".part");
+  bool whole = false;
+  {
+    const detail::file_handle file(std::fopen(temporary.c_str(), "wb"));
+    expects(file != nullptr, errc::bad_file, path.string(), ": cannot be written (does its folder exist?)");
+    whole = true;
+    for (const auto part : parts)
+      whole = whole && (part.empty() || std::fwrite(part.data(), 1, part.size(), file.get()) == part.size());
+    whole = std::fflush(file.get()) == 0 && whole;
+  }
+  std::error_code trouble;
+  if (whole) std::filesystem::rename(temporary, path, trouble);
+  if (!whole || trouble) {
+    std::error_code ignored;
+    std::filesystem::remove(temporary, ignored);
+    fail(errc::bad_file, path.string(), ": writing failed", whole ? ": " + trouble.message() : " (disk full?)");
+  }
+}
+
+inline void write_file(const std::filesystem::path& path, std::string_view content) {
+  write_file(path, {std::as_bytes(std::span(content))});
+}
+
+}  // namespace hocket::io
