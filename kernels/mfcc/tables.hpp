@@ -1,16 +1,15 @@
 // What one frame goes through between samples and cepstra, as facts and tables: no names of conventions, no strings.
-// include/hocket/audio turns options (librosa's, torchaudio's, Kaldi's, ...) into these tables once; reference.hpp follows
-// them as plain sums, cpu.hpp runs them fused in SIMD lanes. Letters: F frames, K = n_fft / 2 + 1 bins, M mel bands,
-// C coefficients.
+// include/hocket/audio turns options (librosa's, torchaudio's, Kaldi's, ...) into these tables once; reference.hpp
+// follows them as plain sums, cpu.hpp runs them fused in SIMD lanes. Letters: F frames, K = n_fft / 2 + 1 bins, M mel
+// bands, C coefficients.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <hocket/core/dtype.hpp>
 #include <limits>
 #include <optional>
 #include <vector>
-
-#include <hocket/core/dtype.hpp>
 
 namespace hocket::kernels::mfcc {
 
@@ -53,16 +52,17 @@ struct tables {
   bool drop_last_frame = false;  ///< Whisper
 
   // --- each frame, before the transform, in this order ---
-  T sample_scale = 1;            ///< multiplies every sample as it is read
-  T dither = 0;                  ///< standard deviation of normal noise, value i of frame f = philox(seed).normal_at(f * frame_length + i)
+  T sample_scale = 1;  ///< multiplies every sample as it is read
+  T dither =
+      0;  ///< standard deviation of normal noise, value i of frame f = philox(seed).normal_at(f * frame_length + i)
   std::uint64_t dither_seed = 0;
-  bool remove_dc = false;        ///< subtract the frame's mean
-  T preemphasis = 0;             ///< x[i] -= c x[max(0, i - 1)] inside the frame
-  std::vector<T> window;         ///< (frame_length)
+  bool remove_dc = false;  ///< subtract the frame's mean
+  T preemphasis = 0;       ///< x[i] -= c x[max(0, i - 1)] inside the frame
+  std::vector<T> window;   ///< (frame_length)
 
   // --- spectrum ---
-  T stft_scale = 1;              ///< multiplies every bin
-  T power = 2;                   ///< |X|^power; 2 and 1 are exact special cases
+  T stft_scale = 1;  ///< multiplies every bin
+  T power = 2;       ///< |X|^power; 2 and 1 are exact special cases
 
   // --- mel: band m is sum over j < mel_length[m] of mel_weights[mel_begin[m] + j] * P[mel_first[m] + j] ---
   std::size_t n_mels = 0;
@@ -72,10 +72,10 @@ struct tables {
   // --- logarithm: log_scale * ln(max(x, log_floor) + log_offset) + log_shift, then max(., peak - range), then
   //     (. + out_shift) * out_scale ---
   bool take_log = true;
-  T log_scale = 1;               ///< 1: ln; 1 / ln 10: log10; 10 / ln 10: dB of a power
+  T log_scale = 1;  ///< 1: ln; 1 / ln 10: log10; 10 / ln 10: dB of a power
   T log_floor = 0;
   T log_offset = 0;
-  T log_shift = 0;               ///< - 10 log10(ref)
+  T log_shift = 0;  ///< - 10 log10(ref)
   peak_scope peak = peak_scope::none;
   T range = std::numeric_limits<T>::infinity();
   T out_shift = 0;
@@ -83,25 +83,27 @@ struct tables {
 
   // --- cepstra: C[c] = sum over m of dct[c * n_mels + m] * L[m]; norms and lifter are inside dct ---
   std::size_t n_mfcc = 0;
-  std::vector<T> dct;            ///< (C,M)
+  std::vector<T> dct;  ///< (C,M)
   energy_source energy = energy_source::none;
-  T energy_floor = 0;            ///< ln energy is at least ln(energy_floor) when > 0; energy 0 counts as the least normal number
-  T energy_scale = 1;            ///< what the lifter does to coefficient 0
+  T energy_floor = 0;  ///< ln energy is at least ln(energy_floor) when > 0; energy 0 counts as the least normal number
+  T energy_scale = 1;  ///< what the lifter does to coefficient 0
 
   std::size_t n_bins() const { return n_fft / 2 + 1; }
-  /// Frames of a clip of n samples.
+  /// Frames of a clip of n samples. A centred clip is lengthened by n_fft / 2 on both sides, which for an odd n_fft is
+  /// one sample less than n_fft.
   std::size_t frames(std::size_t n) const {
     std::size_t count = 0;
     if (pad == padding::none) {
       count = n < span ? 0 : 1 + (n - span) / hop;
-    } else if (pad == padding::edge_mirror && !centred) {
+    } else if (!centred) {
       count = (n + hop / 2) / hop;
     } else {
-      count = n == 0 ? 0 : 1 + n / hop;
+      count = n == 0 ? 0 : 1 + (n - span % 2) / hop;
     }
     return drop_last_frame && count > 0 ? count - 1 : count;
   }
-  bool centred = true;           ///< frame f is centred at f * hop (librosa, torch); false: Kaldi's snip_edges = false
+  bool centred =
+      true;  ///< with padding, frame f is centred at f * hop (librosa, torch); false: Kaldi's snip_edges = false
 };
 
 }  // namespace hocket::kernels::mfcc
