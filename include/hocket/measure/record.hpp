@@ -117,99 +117,99 @@ enum class record_status { ok, failed, not_run, skipped };
 
 /// What a quality case promises about its data. Selection happens on validation data; the driver refuses anything else.
 struct protocol {
-  std::string task;                       ///< "music style, 5 classes"
-  std::string split_unit;                 ///< what is never divided between splits: "track", "kit", "image"
+  std::string task{};                     ///< "music style, 5 classes"
+  std::string split_unit{};               ///< what is never divided between splits: "track", "kit", "image"
   std::string selection_split = "valid";  ///< where hyper-parameters are chosen; "test" is refused
   std::string test_split = "test";
-  std::optional<std::int64_t> tuning_trials;  ///< configurations tried; equal for all methods of a family
-  std::string family;                         ///< comparisons that share one Holm correction
-  std::optional<std::int64_t> folds;
-  std::vector<std::string> notes;
+  std::optional<std::int64_t> tuning_trials{};  ///< configurations tried; equal for all methods of a family
+  std::string family{};                         ///< comparisons that share one Holm correction
+  std::optional<std::int64_t> folds{};
+  std::vector<std::string> notes{};
 };
 
 /// A data set as used. `missing` non-empty: why it cannot be used; the case is then recorded as not_run.
 struct data_use {
-  std::string name;
-  std::string version;
-  std::string sha256;  ///< of the content that was read
-  std::string licence;
-  std::optional<std::int64_t> n_train, n_valid, n_test, units;
+  std::string name{};
+  std::string version{};
+  std::string sha256{};  ///< of the content that was read
+  std::string licence{};
+  std::optional<std::int64_t> n_train{}, n_valid{}, n_test{}, units{};
   bool embedded = false;   ///< shipped with the repository; a report says so
   bool synthetic = false;  ///< made by a generator; a report says so
-  std::string missing;     ///< not part of the record
+  std::string missing{};   ///< not part of the record
 };
 
 struct metric {
-  std::string name;     ///< "accuracy"
-  std::string variant;  ///< spelled out: "mean over classes present in the truth"
-  std::string unit;     ///< "fraction"
-  std::string better;   ///< "higher" | "lower"
+  std::string name{};     ///< "accuracy"
+  std::string variant{};  ///< spelled out: "mean over classes present in the truth"
+  std::string unit{};     ///< "fraction"
+  std::string better{};   ///< "higher" | "lower"
   std::string split = "test";
-  std::optional<double> value;  ///< absent: not defined for these data
-  std::optional<std::int64_t> n;
-  std::optional<std::pair<double, double>> ci_test;  ///< 95 %, over test units
-  std::string ci_method;                             ///< "wilson", "bca by track, 10000 draws"
+  std::optional<double> value{};  ///< absent: not defined for these data
+  std::optional<std::int64_t> n{};
+  std::optional<std::pair<double, double>> ci_test{};  ///< 95 %, over test units
+  std::string ci_method{};                             ///< "wilson", "bca by track, 10000 draws"
 };
 
 /// Per test item, in a fixed order, so that any paired test can be redone from the record.
 struct test_items {
-  std::string ids_sha256;          ///< digest of the item names in order
-  std::vector<std::int64_t> unit;  ///< index of the split unit of each item
-  std::vector<std::int64_t> truth;
-  std::vector<std::int64_t> predicted;
-  std::vector<std::string> classes;
+  std::string ids_sha256{};          ///< digest of the item names in order
+  std::vector<std::int64_t> unit{};  ///< index of the split unit of each item
+  std::vector<std::int64_t> truth{};
+  std::vector<std::int64_t> predicted{};
+  std::vector<std::string> classes{};
 };
 
 /// One arm's times. Filled by sampler.hpp, which refuses an arm whose result was not checked.
 struct timing {
-  std::string arm;
+  std::string arm{};
   std::string backend = "cpu";
   std::string dtype = "f32";
   std::int64_t threads = 1;
   std::int64_t warmup = 0;
   std::vector<double> samples_ns;  ///< >= 12, one per kept round
   double median_ns = 0;
-  std::pair<double, double> ci95_ns;
-  double work = 0;        ///< work units in one sample
-  std::string work_unit;  ///< "seconds of audio", "rows"
-  std::optional<double> flops, bytes;
+  std::pair<double, double> ci95_ns{};
+  double work = 0;          ///< work units in one sample
+  std::string work_unit{};  ///< "seconds of audio", "rows"
+  std::optional<double> flops{}, bytes{};
   std::int64_t rounds_dropped = 0;
   bool noisy = false;  ///< fewer quiet rounds than wanted: some kept rounds had a slow canary
 };
 
 /// numerator time / denominator time, from interleaved rounds. A ratio below 1 says that the numerator is faster.
 struct ratio {
-  std::string name;
-  std::string numerator, denominator, denominator_version;
+  std::string name{};
+  std::string numerator{}, denominator{}, denominator_version{};
   double value = 0;  ///< exp of the median log ratio
-  std::pair<double, double> ci95;
+  std::pair<double, double> ci95{};
   std::string better = "lower";
-  std::optional<double> target;
-  std::optional<bool> met;
-  std::vector<double> log_ratios;  ///< one per kept round
+  std::optional<double> target{};
+  std::optional<bool> met{};
+  std::vector<double> log_ratios{};  ///< one per kept round
   std::int64_t rounds_dropped = 0;
   bool noisy = false;
 };
 
 struct parity_row {
-  std::string what, preset, peer, peer_version, dtype;
+  std::string what{}, preset{}, peer{}, peer_version{}, dtype{};
   std::int64_t cases = 0;
-  std::optional<double> max_error, bound;
-  std::string unit;
+  std::optional<double> max_error{}, bound{};
+  std::string unit{};
   bool ok = false;
-  std::string note;
+  std::string note{};
 };
 
 /// points: {x, y}, {x, y, low, high}.
 struct curve {
-  std::string name, x, y;
-  std::vector<std::vector<double>> points;
+  std::string name{}, x{}, y{};
+  std::vector<std::vector<double>> points{};
 };
 
 struct record_error {
-  std::string kind;  ///< a name of errc, "crashed", "timeout", "exception"
-  std::string message;
-  std::optional<std::int64_t> signal;
+  std::string kind{};  ///< a name of errc, "crashed", "timeout", "exception"
+  std::string message{};
+  std::optional<std::int64_t> signal{};
 };
 
 /// What a case fills in while it runs.
