@@ -1,7 +1,6 @@
-#include <hocket/core/half.hpp>
-
 #include <cmath>
 #include <cstdint>
+#include <hocket/core/half.hpp>
 #include <limits>
 
 #include "catch.hpp"
@@ -38,8 +37,9 @@ TEST_CASE("every f16 and bf16 survives the way through f32", "[core][half]") {
 }
 
 TEST_CASE("f32 to f16 rounds to nearest even", "[core][half]") {
-  for (const float x : {0.0f, -0.0f, 1.0f, -1.5f, 0.1f, 3.14159f, 65504.0f, 65519.0f, 2049.0f, 2051.0f, 6.1e-5f, 5.96e-8f,
-                        2.98e-8f, 2.99e-8f, 8.9e-8f, 1e-9f, 0x1.002p0f, 0x1.006p0f, 0x1.ffcp-15f, 0x1.ffep-15f}) {
+  for (const float x :
+       {0.0f,    -0.0f,    1.0f,     -1.5f,    0.1f,    3.14159f, 65504.0f,   65519.0f,   2049.0f,      2051.0f,
+        6.1e-5f, 5.96e-8f, 2.98e-8f, 2.99e-8f, 8.9e-8f, 1e-9f,    0x1.002p0f, 0x1.006p0f, 0x1.ffcp-15f, 0x1.ffep-15f}) {
     INFO(x);
     CHECK(to_f16(x).bits == nearest_f16(x));
   }
@@ -49,9 +49,9 @@ TEST_CASE("f32 to f16 rounds to nearest even", "[core][half]") {
 }
 
 TEST_CASE("f32 to bf16 rounds to nearest even", "[core][half]") {
-  CHECK(to_f32(to_bf16(1.00390625f)) == 1.0f);         // a tie goes to the even neighbour below
-  CHECK(to_f32(to_bf16(1.01171875f)) == 1.015625f);    // and to the even neighbour above
-  CHECK(to_f32(to_bf16(1.0039065f)) == 1.0078125f);    // just above a tie
+  CHECK(to_f32(to_bf16(1.00390625f)) == 1.0f);       // a tie goes to the even neighbour below
+  CHECK(to_f32(to_bf16(1.01171875f)) == 1.015625f);  // and to the even neighbour above
+  CHECK(to_f32(to_bf16(1.0039065f)) == 1.0078125f);  // just above a tie
   CHECK(std::isinf(to_f32(to_bf16(3.4e38f))));
   CHECK(std::isnan(to_f32(to_bf16(std::numeric_limits<float>::quiet_NaN()))));
   CHECK(std::isnan(to_f32(to_bf16(detail::float_of(0x7f800001u)))));  // a NaN whose payload lies in the lost half

@@ -1,6 +1,5 @@
-#include <hocket/core/parallel.hpp>
-
 #include <atomic>
+#include <hocket/core/parallel.hpp>
 #include <stdexcept>
 #include <vector>
 

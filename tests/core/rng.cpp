@@ -1,6 +1,5 @@
-#include <hocket/core/rng.hpp>
-
 #include <algorithm>
+#include <hocket/core/rng.hpp>
 #include <numeric>
 #include <vector>
 

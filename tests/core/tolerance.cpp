@@ -1,6 +1,5 @@
 #include <hocket/core/simd.hpp>
 #include <hocket/core/tolerance.hpp>
-
 #include <limits>
 #include <vector>
 

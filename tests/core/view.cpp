@@ -1,6 +1,5 @@
 #include <hocket/core/buffer.hpp>
 #include <hocket/core/view.hpp>
-
 #include <numeric>
 #include <vector>
 

@@ -1,12 +1,11 @@
-// An arm is one implementation of one operation: what it is called, where it runs, what it accepts, what it promises and
-// what it costs. Each kernels/<op>/arms.hpp lists the arms of its room. Tests check every arm against the room's
+// An arm is one implementation of one operation: what it is called, where it runs, what it accepts, what it promises
+// and what it costs. Each kernels/<op>/arms.hpp lists the arms of its room. Tests check every arm against the room's
 // reference, bench times every arm, the support table lists every arm. Only tests and bench include arms.hpp.
 #pragma once
 
-#include <string_view>
-
 #include <hocket/core/device.hpp>
 #include <hocket/core/dtype.hpp>
+#include <string_view>
 
 namespace hocket {
 
@@ -14,9 +13,9 @@ namespace hocket {
 /// (usually void (*)(const Shape&, inputs..., outputs...)).
 template <class Shape, class Call>
 struct arm {
-  std::string_view name;        ///< unique in the room: "own", "fftw", "eigen"
-  backend where;                ///< cpu, cuda
-  dtype type;                   ///< one row per element type
+  std::string_view name;  ///< unique in the room: "own", "fftw", "eigen"
+  backend where;          ///< cpu, cuda
+  dtype type;             ///< one row per element type
   bool (*accepts)(const Shape&);
   double (*promise)(const Shape&);  ///< error bound in epsilon(type) x the room's stated magnitude
   double (*flops)(const Shape&);    ///< floating-point operations of the definition, the same for every arm of a room

@@ -4,14 +4,13 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <hocket/core/config.hpp>
+#include <hocket/core/error.hpp>
+#include <hocket/core/view.hpp>
 #include <limits>
 #include <new>
 #include <type_traits>
 #include <utility>
-
-#include <hocket/core/config.hpp>
-#include <hocket/core/error.hpp>
-#include <hocket/core/view.hpp>
 
 namespace hocket {
 
@@ -27,7 +26,7 @@ class buffer {
     if (size == 0) return;
     expects(size <= std::numeric_limits<std::size_t>::max() / 2 / sizeof(T), errc::out_of_memory, "a buffer of ", size,
             " elements of ", sizeof(T), " bytes cannot be addressed");
-    data_ = static_cast<T*>(::operator new(size * sizeof(T), std::align_val_t{alignment}, std::nothrow));
+    data_ = static_cast<T*>(::operator new (size * sizeof(T), std::align_val_t{alignment}, std::nothrow));
     expects(data_ != nullptr, errc::out_of_memory, "cannot allocate ", size * sizeof(T), " bytes");
     std::fill_n(data_, size, T{});
   }
@@ -39,7 +38,7 @@ class buffer {
     return *this;
   }
   ~buffer() {
-    if (data_) ::operator delete(data_, std::align_val_t{alignment});
+    if (data_) ::operator delete (data_, std::align_val_t{alignment});
   }
 
   T* data() { return data_; }
@@ -57,11 +56,13 @@ class buffer {
   view<const T, 1> as_view() const { return {data_, {size_}}; }
   /// The first rows * columns elements as a dense matrix.
   view<T, 2> as_matrix(std::size_t rows, std::size_t columns) {
-    expects(rows * columns <= size_, errc::unsupported_shape, rows, " x ", columns, " does not fit ", size_, " elements");
+    expects(rows * columns <= size_, errc::unsupported_shape, rows, " x ", columns, " does not fit ", size_,
+            " elements");
     return {data_, {rows, columns}};
   }
   view<const T, 2> as_matrix(std::size_t rows, std::size_t columns) const {
-    expects(rows * columns <= size_, errc::unsupported_shape, rows, " x ", columns, " does not fit ", size_, " elements");
+    expects(rows * columns <= size_, errc::unsupported_shape, rows, " x ", columns, " does not fit ", size_,
+            " elements");
     return {data_, {rows, columns}};
   }
 

@@ -1,15 +1,14 @@
 // Devices are arguments: `cpu{2}` or `cuda{stream}`, never a global. A call without a device runs on cpu{}.
 #pragma once
 
-#include <string_view>
-
 #include <hocket/core/config.hpp>
 #include <hocket/core/error.hpp>
+#include <string_view>
 
 namespace hocket {
 
-/// The calling machine. `threads` >= 1 is the number of worker threads a call may use (1: the calling thread alone, so a
-/// component embedded in a larger program takes no cores unasked). The number never changes a result's bits.
+/// The calling machine. `threads` >= 1 is the number of worker threads a call may use (1: the calling thread alone, so
+/// a component embedded in a larger program takes no cores unasked). The number never changes a result's bits.
 struct cpu {
   int threads = 1;
 };

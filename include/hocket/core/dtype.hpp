@@ -3,9 +3,8 @@
 
 #include <complex>
 #include <cstdint>
-#include <string_view>
-
 #include <hocket/core/config.hpp>
+#include <string_view>
 
 namespace hocket {
 

@@ -60,8 +60,8 @@ inline void append(std::string& out, bool part) { out += part ? "true" : "false"
 inline void append(std::string& out, char part) { out += part; }
 
 template <class Number>
-  requires(std::is_arithmetic_v<Number> && !std::same_as<Number, bool> && !std::same_as<Number, char>)
-void append(std::string& out, Number part) {
+requires(std::is_arithmetic_v<Number> && !std::same_as<Number, bool> &&
+         !std::same_as<Number, char>) void append(std::string& out, Number part) {
   char digits[48];
   const auto done = std::to_chars(digits, digits + sizeof digits, part);
   out.append(digits, done.ptr);

@@ -1,10 +1,10 @@
 // 16-bit storage types: f16 (IEEE binary16) and bf16 (the upper half of an f32). They hold bits; arithmetic is done in
-// f32. Conversions round to nearest even, and give the same bits on the host and on a GPU, with or without CUDA headers.
+// f32. Conversions round to nearest even, and give the same bits on the host and on a GPU, with or without CUDA
+// headers.
 #pragma once
 
 #include <bit>
 #include <cstdint>
-
 #include <hocket/core/config.hpp>
 #if defined(__CUDACC__)
 #include <cuda_fp16.h>
@@ -68,7 +68,8 @@ HOCKET_HD inline f16 to_f16(float x) {
   const std::uint32_t sign = (bits >> 16) & 0x8000u;
   const std::uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return {static_cast<std::uint16_t>(0x7fffu)};  // the NaN that the GPU gives
-  if (magnitude >= 0x477ff000u) return {static_cast<std::uint16_t>(sign | 0x7c00u)};  // 65520 and above round to infinity
+  if (magnitude >= 0x477ff000u)
+    return {static_cast<std::uint16_t>(sign | 0x7c00u)};  // 65520 and above round to infinity
   if (magnitude < 0x38800000u) {  // below 2^-14: a subnormal, rounded by adding the number whose ulp is 2^-24
     const float sum = detail::float_of(magnitude) + 0.5f;
     return {static_cast<std::uint16_t>(sign | (detail::bits_of(sum) - 0x3f000000u))};

@@ -1,5 +1,5 @@
-// Options are plain structs. One static member function lists their fields once, with unit and reason; printing, parsing
-// of `key=value` and records are derived from it:
+// Options are plain structs. One static member function lists their fields once, with unit and reason; printing,
+// parsing of `key=value` and records are derived from it:
 //
 //   struct stft_options {
 //     std::size_t n_fft = 2048;
@@ -16,14 +16,13 @@
 #include <charconv>
 #include <concepts>
 #include <cstddef>
+#include <hocket/core/error.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <hocket/core/error.hpp>
 
 namespace hocket {
 
@@ -32,7 +31,7 @@ template <class E>
 struct enum_names;
 
 template <class E>
-  requires requires { enum_names<E>::values; }
+requires requires { enum_names<E>::values; }
 constexpr std::string_view name_of(E value) {
   for (const auto& [known, name] : enum_names<E>::values)
     if (known == value) return name;
@@ -40,7 +39,9 @@ constexpr std::string_view name_of(E value) {
 }
 
 template <class Options>
-concept OptionStruct = requires(Options& o) { Options::fields(o, [](std::string_view, auto&, std::string_view) {}); };
+concept OptionStruct = requires(Options& o) {
+  Options::fields(o, [](std::string_view, auto&, std::string_view) {});
+};
 
 namespace detail {
 
@@ -138,7 +139,8 @@ void set_option(Options& options, std::string_view key, std::string_view value) 
 template <OptionStruct Options>
 void set_option(Options& options, std::string_view assignment) {
   const auto equals = assignment.find('=');
-  expects(equals != std::string_view::npos && equals > 0, errc::bad_option, "expected key=value, got '", assignment, "'");
+  expects(equals != std::string_view::npos && equals > 0, errc::bad_option, "expected key=value, got '", assignment,
+          "'");
   set_option(options, assignment.substr(0, equals), assignment.substr(equals + 1));
 }
 

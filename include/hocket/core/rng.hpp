@@ -1,16 +1,15 @@
-// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011). Value i of stream (seed, stream) is a pure function of (seed, stream, i), so draws do not depend on the order
-// or the thread in which they are made.
+// Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2,
+// 3", SC 2011). Value i of stream (seed, stream) is a pure function of (seed, stream, i), so draws do not depend on the
+// order or the thread in which they are made.
 #pragma once
 
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <hocket/core/config.hpp>
 #include <numbers>
 #include <utility>
-
-#include <hocket/core/config.hpp>
 
 namespace hocket {
 
@@ -19,7 +18,8 @@ __extension__ typedef unsigned __int128 uint128;  // -Wpedantic knows no 128-bit
 }
 
 /// One block of four 32-bit words for a 128-bit counter and a 64-bit key.
-constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) {
+constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,
+                                                  std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53} * counter[0];
     const std::uint64_t p1 = std::uint64_t{0xCD9E8D57} * counter[2];
@@ -39,9 +39,10 @@ class philox {
   /// 64 random bits of draw i.
   constexpr std::uint64_t bits_at(std::uint64_t i) const {
     const std::uint64_t block_index = i / 2;
-    const auto block = philox4x32({static_cast<std::uint32_t>(block_index), static_cast<std::uint32_t>(block_index >> 32),
-                                   static_cast<std::uint32_t>(stream_), static_cast<std::uint32_t>(stream_ >> 32)},
-                                  {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
+    const auto block =
+        philox4x32({static_cast<std::uint32_t>(block_index), static_cast<std::uint32_t>(block_index >> 32),
+                    static_cast<std::uint32_t>(stream_), static_cast<std::uint32_t>(stream_ >> 32)},
+                   {static_cast<std::uint32_t>(seed_), static_cast<std::uint32_t>(seed_ >> 32)});
     const std::size_t half = i % 2 ? 2 : 0;
     return (std::uint64_t{block[half]} << 32) | block[half + 1];
   }

@@ -1,5 +1,5 @@
-// SIMD: kernels are written once with the compiler's vector extensions and compiled once per instruction set; the set is
-// chosen at run time. A kernel's cpu.hpp does
+// SIMD: kernels are written once with the compiler's vector extensions and compiled once per instruction set; the set
+// is chosen at run time. A kernel's cpu.hpp does
 //
 //   #define HOCKET_SIMD_BODY <hocket/kernels/softmax/cpu_body.inl>
 //   #include <hocket/core/simd_each.hpp>
@@ -14,11 +14,10 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
-#include <string_view>
-
 #include <hocket/core/config.hpp>
 #include <hocket/core/error.hpp>
 #include <hocket/core/options.hpp>
+#include <string_view>
 
 namespace hocket {
 

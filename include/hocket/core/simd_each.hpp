@@ -1,6 +1,6 @@
 // Includes HOCKET_SIMD_BODY once per instruction set (see simd.hpp). No include guard: every kernel includes it anew.
-// Whatever the body needs from the standard library is included by the kernel before this file: headers first seen inside
-// a target region would be compiled for that target.
+// Whatever the body needs from the standard library is included by the kernel before this file: headers first seen
+// inside a target region would be compiled for that target.
 
 #if !defined(HOCKET_SIMD_BODY)
 #error "define HOCKET_SIMD_BODY before including simd_each.hpp"
@@ -11,7 +11,8 @@
 #define HOCKET_SIMD_NS avx512
 #define HOCKET_SIMD_BYTES 64
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2,f16c"))), \
+                             apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,bmi2,f16c,prefer-vector-width=512")

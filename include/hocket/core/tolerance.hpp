@@ -10,22 +10,21 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <hocket/core/error.hpp>
 #include <limits>
 #include <string>
-
-#include <hocket/core/error.hpp>
 
 namespace hocket {
 
 /// Outcome of a comparison: prints what failed worst.
 struct comparison {
   bool ok = true;
-  std::size_t count = 0;        ///< elements compared
-  std::size_t worst = 0;        ///< index of the largest error relative to its bound
-  double error = 0;             ///< |ours - reference| there
-  double bound = 0;             ///< what was allowed there
-  double max_abs = 0;           ///< largest |ours - reference|
-  double max_units = 0;         ///< largest error in units of the bound; NaN counts as infinite
+  std::size_t count = 0;  ///< elements compared
+  std::size_t worst = 0;  ///< index of the largest error relative to its bound
+  double error = 0;       ///< |ours - reference| there
+  double bound = 0;       ///< what was allowed there
+  double max_abs = 0;     ///< largest |ours - reference|
+  double max_units = 0;   ///< largest error in units of the bound; NaN counts as infinite
   explicit operator bool() const { return ok; }
 
   /// Takes in one element: error `e` against `allowed`. Infinite or NaN errors fail.
@@ -45,8 +44,8 @@ struct comparison {
   }
 
   std::string message() const {
-    return text(ok ? "ok" : "FAILED", ": element ", worst, " of ", count, " is off by ", error, ", allowed ", bound, " (",
-                max_units, " x the bound)");
+    return text(ok ? "ok" : "FAILED", ": element ", worst, " of ", count, " is off by ", error, ", allowed ", bound,
+                " (", max_units, " x the bound)");
   }
 };
 

@@ -4,12 +4,11 @@
 
 #include <array>
 #include <cstddef>
+#include <hocket/core/config.hpp>
+#include <hocket/core/error.hpp>
 #include <span>
 #include <type_traits>
 #include <vector>
-
-#include <hocket/core/config.hpp>
-#include <hocket/core/error.hpp>
 
 namespace hocket {
 
@@ -41,8 +40,7 @@ class view {
 
   /// view<T> converts to view<const T>.
   template <class U>
-    requires(std::is_same_v<const U, T>)
-  HOCKET_HD constexpr view(const view<U, Rank>& other)
+  requires(std::is_same_v<const U, T>) HOCKET_HD constexpr view(const view<U, Rank>& other)
       : data_(other.data()), extents_(other.extents()), strides_(other.strides()) {}
 
   HOCKET_HD constexpr T* data() const { return data_; }
@@ -70,8 +68,7 @@ class view {
   }
 
   template <class... Index>
-    requires(sizeof...(Index) == Rank)
-  HOCKET_HD constexpr T& operator()(Index... index) const {
+  requires(sizeof...(Index) == Rank) HOCKET_HD constexpr T& operator()(Index... index) const {
     const std::size_t at[Rank] = {static_cast<std::size_t>(index)...};
     std::size_t offset = 0;
     for (std::size_t d = 0; d < Rank; ++d) offset += at[d] * strides_[d];
