@@ -1,0 +1,227 @@
+// The transform with one transform per SIMD lane; compiled once per instruction set (core/simd_each.hpp). Element i of
+// a lane block is two registers at data + 2 * i * lanes: the real parts of all lanes, then the imaginary parts.
+
+namespace hocket::kernels::fft::HOCKET_SIMD_NS {
+
+#include <hocket/kernels/fft/butterflies.inl>
+
+template <class T>
+inline constexpr std::size_t unit = 2 * lanes<T>;  ///< T's of one complex number in all lanes
+
+/// One S-point transform of a pass: legs at in + j * in_leg, results at out + k * out_leg; `local` holds S numbers.
+/// `outer` is null when the results are not turned.
+template <class T>
+void radix_transform(const plan<T>& tables, const pass& step, const T* in, std::size_t in_leg, T* out,
+                     std::size_t out_leg, const T* outer, T* local) {
+  const std::size_t first = step.first, second = step.second;
+  legs<T> run{in,       in_leg * second, in_leg, local, unit<T>, unit<T> * first, second, tables.twiddles(step.inner),
+              2 * first};
+  if (second == 1) {
+    run.out = out;
+    run.out_leg = out_leg;
+    run.count = 1;
+    run.w = outer;
+    if (outer) return butterflies_of<T, turning::outer>(first, run);
+    return butterflies_of<T, turning::none>(first, run);
+  }
+  butterflies_of<T, turning::inner>(first, run);
+  run = {local, unit<T> * first, unit<T>, out, out_leg * first, out_leg, first, outer, 2 * second};
+  if (outer) return butterflies_of<T, turning::outer>(second, run);
+  butterflies_of<T, turning::none>(second, run);
+}
+
+/// A whole pass from `in` to `out`.
+template <class T>
+void run_pass(const plan<T>& tables, const pass& step, const T* in, T* out, T* local) {
+  const std::size_t radix = step.radix, s = step.s, m = step.m, u = unit<T>;
+  for (std::size_t p = 0; p < m; ++p) {
+    const T* turn = p > 0 ? tables.twiddles(step.outer + p * radix) : nullptr;
+    if (step.second == 1) {  // neighbours q share the factors: one run of butterflies
+      const legs<T> run{in + p * s * u, s * m * u, u, out + p * s * radix * u, s * u, u, s, turn, 0};
+      if (turn)
+        butterflies_of<T, turning::outer>(radix, run);
+      else
+        butterflies_of<T, turning::none>(radix, run);
+      continue;
+    }
+    for (std::size_t q = 0; q < s; ++q)
+      radix_transform(tables, step, in + (q + s * p) * u, s * m * u, out + (q + s * p * radix) * u, s * u, turn, local);
+  }
+}
+
+template <class T>
+void transform_chirped(const plan<T>& tables, const T* in, T* out, T* work);
+
+/// `in` -> `out`, both of size() complex numbers in lanes and distinct; `work` holds tables.work() of them. `in` is
+/// kept.
+template <class T>
+void transform(const plan<T>& tables, const T* in, T* out, T* work) {
+  if (tables.chirped()) return transform_chirped(tables, in, out, work);
+  const std::size_t n = tables.size(), u = unit<T>, passes = tables.passes().size();
+  if (passes == 0) return store_complex(out, load_complex(in));
+  T* spare = work;
+  T* local = work + n * u;
+  const T* from = in;
+  for (std::size_t i = 0; i < passes; ++i) {
+    T* to = (passes - i) % 2 == 1 ? out : spare;  // the last pass ends in `out`
+    run_pass(tables, tables.passes()[i], from, to, local);
+    from = to;
+  }
+}
+
+template <class T>
+void transform_chirped(const plan<T>& tables, const T* in, T* out, T* work) {
+  const plan<T>& inner = tables.convolution();
+  const std::size_t n = tables.size(), length = inner.size(), u = unit<T>;
+  T* a = work;
+  T* b = work + length * u;
+  T* rest = work + 2 * length * u;
+  for (std::size_t k = 0; k < n; ++k)
+    store_complex(a + k * u, turned(load_complex(in + k * u), tables.chirp() + 2 * k));
+  const complex_vec<T> zero = {vec<T>{}, vec<T>{}};
+  for (std::size_t k = n; k < length; ++k) store_complex(a + k * u, zero);
+  transform(inner, a, b, rest);
+  // The inverse transform is the forward one with real and imaginary parts exchanged before and after.
+  for (std::size_t k = 0; k < length; ++k) {
+    const complex_vec<T> z = turned(load_complex(b + k * u), tables.chirp_spectrum() + 2 * k);
+    store_complex(a + k * u, {z.im, z.re});
+  }
+  transform(inner, a, b, rest);
+  for (std::size_t k = 0; k < n; ++k) {
+    const complex_vec<T> z = load_complex(b + k * u);
+    store_complex(out + k * u, turned(complex_vec<T>{z.im, z.re}, tables.chirp() + 2 * k));
+  }
+}
+
+// ---- rows of memory <-> lanes ----
+
+/// 16 bytes: the piece in which rows are read and written.
+template <class T>
+struct piece {
+  typedef T type __attribute__((vector_size(16), may_alias));
+  typedef T loose __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));
+};
+template <class T>
+inline constexpr std::size_t piece_size = 16 / sizeof(T);
+
+template <class T>
+HOCKET_ALWAYS_INLINE typename piece<T>::type load_piece(const T* p) {
+  return *reinterpret_cast<const typename piece<T>::loose*>(p);
+}
+
+/// Four or two or one pieces side by side.
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> join_pieces(const T* const* rows, std::size_t at) {
+  constexpr std::size_t step = piece_size<T>;
+  if constexpr (HOCKET_SIMD_BYTES == 16) {
+    return load_piece(rows[0] + at);
+  } else if constexpr (HOCKET_SIMD_BYTES == 32 && sizeof(T) == 4) {
+    return __builtin_shufflevector(load_piece(rows[0] + at), load_piece(rows[step] + at), 0, 1, 2, 3, 4, 5, 6, 7);
+  } else if constexpr (HOCKET_SIMD_BYTES == 32) {
+    return __builtin_shufflevector(load_piece(rows[0] + at), load_piece(rows[step] + at), 0, 1, 2, 3);
+  } else if constexpr (sizeof(T) == 4) {
+    const auto low =
+        __builtin_shufflevector(load_piece(rows[0] + at), load_piece(rows[step] + at), 0, 1, 2, 3, 4, 5, 6, 7);
+    const auto high = __builtin_shufflevector(load_piece(rows[2 * step] + at), load_piece(rows[3 * step] + at), 0, 1, 2,
+                                              3, 4, 5, 6, 7);
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  } else {
+    const auto low = __builtin_shufflevector(load_piece(rows[0] + at), load_piece(rows[step] + at), 0, 1, 2, 3);
+    const auto high =
+        __builtin_shufflevector(load_piece(rows[2 * step] + at), load_piece(rows[3 * step] + at), 0, 1, 2, 3);
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
+  }
+}
+
+/// Interleaves within each 16 bytes: (a0 b0 a1 b1) of the low and of the high half (doubles: a0 b0 and a1 b1).
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> zip_low(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29);
+  else if constexpr (lanes<T> == 8 && sizeof(T) == 4)
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13);
+  else if constexpr (lanes<T> == 4 && sizeof(T) == 4)
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+  else if constexpr (lanes<T> == 4)
+    return __builtin_shufflevector(a, b, 0, 4, 2, 6);
+  else
+    return __builtin_shufflevector(a, b, 0, 2);
+}
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> zip_high(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31);
+  else if constexpr (lanes<T> == 8 && sizeof(T) == 4)
+    return __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15);
+  else if constexpr (lanes<T> == 4 && sizeof(T) == 4)
+    return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+  else if constexpr (lanes<T> == 4)
+    return __builtin_shufflevector(a, b, 1, 5, 3, 7);
+  else
+    return __builtin_shufflevector(a, b, 1, 3);
+}
+/// Interleaves pairs within each 16 bytes, float only: (a0 a1 b0 b1) and (a2 a3 b2 b3).
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> pair_low(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+  else
+    return __builtin_shufflevector(a, b, 0, 1, 4, 5);
+}
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> pair_high(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+  else
+    return __builtin_shufflevector(a, b, 2, 3, 6, 7);
+}
+
+/// v[j][lane] = rows[lane][at + j] for j < piece_size: the samples of one moment of every row side by side.
+template <class T>
+HOCKET_ALWAYS_INLINE void gather_piece(const T* const* rows, std::size_t at, vec<T>* v) {
+  if constexpr (sizeof(T) == 4) {
+    const vec<T> r0 = join_pieces(rows, at), r1 = join_pieces(rows + 1, at), r2 = join_pieces(rows + 2, at),
+                 r3 = join_pieces(rows + 3, at);
+    const vec<T> a = zip_low<T>(r0, r1), b = zip_high<T>(r0, r1), c = zip_low<T>(r2, r3), d = zip_high<T>(r2, r3);
+    v[0] = pair_low<T>(a, c);
+    v[1] = pair_high<T>(a, c);
+    v[2] = pair_low<T>(b, d);
+    v[3] = pair_high<T>(b, d);
+  } else {
+    const vec<T> r0 = join_pieces(rows, at), r1 = join_pieces(rows + 1, at);
+    v[0] = zip_low<T>(r0, r1);
+    v[1] = zip_high<T>(r0, r1);
+  }
+}
+
+/// lanes_out[i] = rows[.][i] for i < n, one register per sample.
+template <class T>
+void gather_rows(const T* const* rows, std::size_t n, T* lanes_out) {
+  constexpr std::size_t width = lanes<T>, step = piece_size<T>;
+  std::size_t i = 0;
+  for (; i + step <= n; i += step) {
+    vec<T> v[step];
+    gather_piece(rows, i, v);
+    for (std::size_t j = 0; j < step; ++j) store(lanes_out + (i + j) * width, v[j]);
+  }
+  for (; i < n; ++i)
+    for (std::size_t lane = 0; lane < width; ++lane) lanes_out[i * width + lane] = rows[lane][i];
+}
+
+/// rows[lane][i] = lanes_in[i] for i < n and lane < count.
+template <class T>
+void scatter_rows(const T* lanes_in, std::size_t n, std::size_t count, T* const* rows) {
+  constexpr std::size_t width = lanes<T>;
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t lane = 0; lane < count; ++lane) rows[lane][i] = lanes_in[i * width + lane];
+}
+
+}  // namespace hocket::kernels::fft::HOCKET_SIMD_NS

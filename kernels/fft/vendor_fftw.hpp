@@ -1,0 +1,100 @@
+// FFTW (fftw3, fftw3f) as a row engine, "fftw". Included by choice; FFTW is under the GPL. Link with -lfftw3 -lfftw3f.
+#pragma once
+
+#if defined(HOCKET_HAVE_FFTW)
+
+#include <fftw3.h>
+
+#include <cstddef>
+#include <hocket/core/buffer.hpp>
+#include <hocket/kernels/fft/engine.hpp>
+#include <limits>
+#include <memory>
+#include <mutex>
+
+namespace hocket::kernels::fft {
+
+/// FFTW's planner is not safe to call from two threads; its execution is.
+inline std::mutex& fftw_planner() {
+  static std::mutex guard;
+  return guard;
+}
+
+template <Real T>
+struct fftw_names;
+template <>
+struct fftw_names<float> {
+  using plan = fftwf_plan;
+  using complex = fftwf_complex;
+  static plan make(int n, float* in, float* out, unsigned flags) {
+    return fftwf_plan_dft_r2c_1d(n, in, reinterpret_cast<complex*>(out), flags);
+  }
+  static plan make_complex(int n, float* in, float* out, int sign, unsigned flags) {
+    return fftwf_plan_dft_1d(n, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out), sign, flags);
+  }
+  static void run(plan p, float* in, float* out) noexcept {
+    fftwf_execute_dft_r2c(p, in, reinterpret_cast<complex*>(out));
+  }
+  static void run_complex(plan p, float* in, float* out) noexcept {
+    fftwf_execute_dft(p, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out));
+  }
+  static void destroy(plan p) { fftwf_destroy_plan(p); }
+};
+template <>
+struct fftw_names<double> {
+  using plan = fftw_plan;
+  using complex = fftw_complex;
+  static plan make(int n, double* in, double* out, unsigned flags) {
+    return fftw_plan_dft_r2c_1d(n, in, reinterpret_cast<complex*>(out), flags);
+  }
+  static plan make_complex(int n, double* in, double* out, int sign, unsigned flags) {
+    return fftw_plan_dft_1d(n, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out), sign, flags);
+  }
+  static void run(plan p, double* in, double* out) noexcept {
+    fftw_execute_dft_r2c(p, in, reinterpret_cast<complex*>(out));
+  }
+  static void run_complex(plan p, double* in, double* out) noexcept {
+    fftw_execute_dft(p, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out));
+  }
+  static void destroy(plan p) { fftw_destroy_plan(p); }
+};
+
+/// Real to complex, planned with FFTW_MEASURE on aligned buffers.
+template <Real T>
+class fftw_row final : public row_engine<T> {
+  using names = fftw_names<T>;
+
+ public:
+  explicit fftw_row(std::size_t n) {
+    expects(n >= 1 && n <= static_cast<std::size_t>(std::numeric_limits<int>::max()), errc::unsupported_shape,
+            "fftw: a length of ", n, " points is outside [1, 2^31)");
+    buffer<T> in(n), out(2 * (n / 2 + 1));
+    const std::lock_guard lock(fftw_planner());
+    plan_ = names::make(static_cast<int>(n), in.data(), out.data(), FFTW_MEASURE);
+    expects(plan_ != nullptr, errc::out_of_memory, "fftw: no plan for ", n, " points");
+  }
+  fftw_row(const fftw_row&) = delete;
+  fftw_row& operator=(const fftw_row&) = delete;
+  ~fftw_row() override {
+    const std::lock_guard lock(fftw_planner());
+    names::destroy(plan_);
+  }
+  // An out-of-place real-to-complex plan in one dimension keeps its input (FFTW manual, 4.3.2), so the cast is
+  // harmless.
+  void forward(const T* in, T* out) const noexcept override { names::run(plan_, const_cast<T*>(in), out); }
+
+ private:
+  typename names::plan plan_ = nullptr;
+};
+
+template <Real T>
+std::unique_ptr<row_engine<T>> make_fftw(std::size_t n) {
+  return std::make_unique<fftw_row<T>>(n);
+}
+
+inline const bool fftw_registered =
+    register_engine<float>("fftw", &make_fftw<float>) && register_engine<double>("fftw", &make_fftw<double>);
+
+}  // namespace hocket::kernels::fft
+
+#endif  // HOCKET_HAVE_FFTW

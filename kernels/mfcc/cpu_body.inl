@@ -1,0 +1,366 @@
+// The chain with one frame per SIMD lane; compiled once per instruction set (core/simd_each.hpp). Every value of a
+// frame is computed by the same instructions whatever its lane, its block and the frames beside it: a frame's bits do
+// not depend on how a clip is cut.
+
+namespace hocket::kernels::mfcc::HOCKET_SIMD_NS {
+
+namespace wide = hocket::kernels::fft::HOCKET_SIMD_NS;
+using wide::complex_vec;
+using wide::lanes;
+using wide::load;
+using wide::load_complex;
+using wide::load_loose;
+using wide::store;
+using wide::store_complex;
+using wide::store_loose;
+using wide::vec;
+
+#include <hocket/kernels/mfcc/log.inl>
+
+/// Sum of all lanes, in a fixed order.
+template <class T>
+T sum_of_lanes(vec<T> v) {
+  T sum = 0;
+  for (std::size_t lane = 0; lane < lanes<T>; ++lane) sum += v[lane];
+  return sum;
+}
+
+/// ln of an energy for coefficient 0.
+template <class T>
+T ln_energy(const tables<T>& t, T energy) {
+  const T least = t.energy_floor > T{0} ? t.energy_floor : std::numeric_limits<T>::min();
+  return static_cast<T>(std::log(static_cast<double>(energy > least ? energy : least)));
+}
+
+/// Copies frame f into `row` (zero outside the frame, `pitch` long), ready for the window; returns its energy if asked
+/// for.
+template <class T>
+T prepare_row(const plan<T>& how, const span_of_samples<T>& from, std::size_t f, T* row) {
+  const tables<T>& t = how.facts();
+  constexpr std::size_t width = lanes<T>;
+  const std::size_t length = t.frame_length;
+  const std::ptrdiff_t begin = from.begin_of(t, f);
+  T* x = row + t.fft_offset;
+  if (begin >= 0 && begin + static_cast<std::ptrdiff_t>(length) <= from.size) {
+    std::copy_n(from.data + begin, length, x);
+  } else {
+    for (std::size_t i = 0; i < length; ++i) {
+      const std::ptrdiff_t at = padded_index(t.pad, begin + static_cast<std::ptrdiff_t>(i), from.size);
+      x[i] = at == outside ? T{0} : from.data[at];
+    }
+  }
+  if (!how.prepared()) return T{0};
+
+  const std::size_t whole = length / width * width;
+  for (std::size_t i = 0; i < length; ++i) x[i] *= t.sample_scale;
+  if (t.dither != T{0}) {
+    const philox noise(t.dither_seed);
+    for (std::size_t i = 0; i < length; ++i)
+      x[i] += static_cast<T>(static_cast<double>(t.dither) * noise.normal_at(f * length + i));
+  }
+  if (t.remove_dc) {
+    vec<T> sums = {};
+    for (std::size_t i = 0; i < whole; i += width) sums += load_loose(x + i);
+    T sum = sum_of_lanes<T>(sums);
+    for (std::size_t i = whole; i < length; ++i) sum += x[i];
+    const T mean = sum / static_cast<T>(length);
+    for (std::size_t i = 0; i < whole; i += width) store_loose<T>(x + i, load_loose(x + i) - mean);
+    for (std::size_t i = whole; i < length; ++i) x[i] -= mean;
+  }
+  T energy = 0;
+  const bool wants_energy = how.stop() == stage::mfcc;
+  if (wants_energy && t.energy == energy_source::raw) {
+    vec<T> sums = {};
+    for (std::size_t i = 0; i < whole; i += width) sums += load_loose(x + i) * load_loose(x + i);
+    energy = sum_of_lanes<T>(sums);
+    for (std::size_t i = whole; i < length; ++i) energy += x[i] * x[i];
+  }
+  if (t.preemphasis != T{0}) {
+    T* last = x + length;  // from the end, so that the sample before is still the old one
+    for (; last >= x + width + 1; last -= width)
+      store_loose<T>(last - width, load_loose(last - width) - load_loose(last - width - 1) * t.preemphasis);
+    for (; last > x + 1; --last) last[-1] -= t.preemphasis * last[-2];
+    x[0] -= t.preemphasis * x[0];
+  }
+  if (wants_energy && t.energy == energy_source::windowed) {
+    for (std::size_t i = 0; i < length; ++i) {
+      const T value = x[i] * t.window[i];
+      energy += value * value;
+    }
+  }
+  return wants_energy && t.energy != energy_source::none ? ln_energy(t, energy) : T{0};
+}
+
+/// Where the parts of a worker's memory lie.
+template <class T>
+struct parts {
+  T *rows, *wave, *bins, *spare, *work, *mel, *cepstra, *energy, *engine;
+  parts(const plan<T>& how, T* memory) {
+    rows = memory;
+    wave = rows + how.rows_size();
+    bins = wave + how.wave_size();
+    spare = bins + how.wave_size();
+    work = spare + how.wave_size();
+    mel = work + how.work_size();
+    energy = mel + lanes<T> * how.facts().n_mels;
+    cepstra = energy + lanes<T>;
+    engine = cepstra + lanes<T> * how.facts().n_mfcc;
+    engine += (64 - static_cast<std::size_t>(engine - memory) % 64) % 64;
+  }
+};
+
+/// Rows of samples -> windowed numbers of the transform, in lanes.
+template <class T>
+void fill_wave(const plan<T>& how, const T* const* rows, T* wave) {
+  constexpr std::size_t width = lanes<T>, step = wide::piece_size<T>;
+  const std::size_t n = how.facts().n_fft;
+  const T* window = how.window();
+  const bool halved = how.transform().halved();
+  const std::size_t pitch = halved ? width : 2 * width;  // an odd length has imaginary parts, all zero
+  std::size_t i = 0;
+  for (; i + step <= n; i += step) {
+    vec<T> v[step];
+    wide::gather_piece(rows, i, v);
+#pragma GCC unroll 4
+    for (std::size_t j = 0; j < step; ++j) store<T>(wave + (i + j) * pitch, v[j] * window[i + j]);
+  }
+  for (; i < n; ++i)
+    for (std::size_t lane = 0; lane < width; ++lane) wave[i * pitch + lane] = rows[lane][i] * window[i];
+  if (!halved)
+    for (std::size_t k = 0; k < n; ++k) store<T>(wave + k * pitch + width, vec<T>{});
+}
+
+/// X[k] and X[m - k] of a real transform of 2 m points from Z[k], Z[m - k] of the halved one, which was scaled by 1/2.
+template <class T>
+HOCKET_ALWAYS_INLINE void split_pair(complex_vec<T> a, complex_vec<T> b, const T* w, complex_vec<T>& low,
+                                     complex_vec<T>& high) {
+  const T c = w[0], s = w[1];
+  const complex_vec<T> sum = {a.re + b.re, a.im - b.im}, difference = {a.re - b.re, a.im + b.im};
+  const vec<T> re = difference.im * c + difference.re * s, im = difference.im * s - difference.re * c;
+  low = {sum.re + re, sum.im + im};
+  high = {sum.re - re, im - sum.im};
+}
+
+/// Bins 0 .. n / 2 from the transform's output, in lanes; `bins` may not be `z`.
+template <class T>
+void split_spectrum(const plan<T>& how, const T* z, T* bins) {
+  constexpr std::size_t u = wide::unit<T>;
+  const std::size_t n = how.facts().n_fft, count = how.facts().n_bins();
+  if (!how.transform().halved()) {
+    std::copy_n(z, count * u, bins);
+    return;
+  }
+  const std::size_t m = n / 2;
+  const complex_vec<T> first = load_complex(z);
+  const vec<T> zero = {};
+  store_complex(bins, complex_vec<T>{(first.re + first.im) * T{2}, zero});
+  store_complex(bins + m * u, complex_vec<T>{(first.re - first.im) * T{2}, zero});
+  for (std::size_t k = 1; k <= m / 2; ++k) {
+    complex_vec<T> low, high;
+    split_pair(load_complex(z + k * u), load_complex(z + (m - k) * u), how.transform().split() + 2 * k, low, high);
+    store_complex(bins + (m - k) * u, high);
+    store_complex(bins + k * u, low);
+  }
+}
+
+/// |X|^power, in place: bin k's value goes to one register at bins + k * lanes.
+template <class T>
+void take_power(const plan<T>& how, T* bins) {
+  constexpr std::size_t width = lanes<T>, u = wide::unit<T>;
+  const T power = how.facts().power;
+  for (std::size_t k = 0; k < how.facts().n_bins(); ++k) {
+    const complex_vec<T> z = load_complex(bins + k * u);
+    vec<T> value = z.re * z.re + z.im * z.im;
+    if (power == T{1}) {
+      value = root<T>(value);
+    } else if (power != T{2}) {
+      for (std::size_t lane = 0; lane < width; ++lane) value[lane] = std::pow(value[lane], power / T{2});
+    }
+    store<T>(bins + k * width, value);
+  }
+}
+
+/// Banded filters, in lanes: power (K) -> mel (M).
+template <class T>
+void filter_bands(const tables<T>& t, const T* power, T* mel) {
+  constexpr std::size_t width = lanes<T>;
+  for (std::size_t m = 0; m < t.n_mels; ++m) {
+    const T* w = t.mel_weights.data() + t.mel_begin[m];
+    const T* p = power + t.mel_first[m] * width;
+    vec<T> sum = {};
+    for (std::size_t j = 0; j < t.mel_length[m]; ++j) sum += load(p + j * width) * w[j];
+    store<T>(mel + m * width, sum);
+  }
+}
+
+/// log_scale ln(max(x, floor) + offset) + shift of every band, in place; returns the largest of all.
+template <class T>
+T take_log(const tables<T>& t, T* mel) {
+  constexpr std::size_t width = lanes<T>;
+  vec<T> peak = vec<T>{} - std::numeric_limits<T>::infinity();
+  for (std::size_t m = 0; m < t.n_mels; ++m) {
+    vec<T> x = load(mel + m * width);
+    if (t.take_log) x = ln<T>(larger<T>(x, t.log_floor) + t.log_offset) * t.log_scale + t.log_shift;
+    peak = x > peak ? x : peak;
+    store<T>(mel + m * width, x);
+  }
+  T largest = peak[0];
+  for (std::size_t lane = 1; lane < width; ++lane) largest = peak[lane] > largest ? peak[lane] : largest;
+  return largest;
+}
+
+/// (max(x, least) + out_shift) * out_scale: from -> to, which may be the same.
+template <class T>
+void finish_log(const tables<T>& t, T least, const T* from, T* to) {
+  constexpr std::size_t width = lanes<T>;
+  for (std::size_t m = 0; m < t.n_mels; ++m)
+    store<T>(to + m * width, (larger<T>(load(from + m * width), least) + t.out_shift) * t.out_scale);
+}
+
+/// C[c] for Count coefficients from c on.
+template <class T, std::size_t Count>
+HOCKET_ALWAYS_INLINE void cosines(const T* dct, std::size_t n_mfcc, std::size_t n_mels, const T* logs, T* out) {
+  constexpr std::size_t width = lanes<T>;
+  vec<T> sums[Count] = {};
+  for (std::size_t m = 0; m < n_mels; ++m) {
+    const vec<T> x = load(logs + m * width);
+#pragma GCC unroll 8
+    for (std::size_t c = 0; c < Count; ++c) sums[c] += x * dct[m * n_mfcc + c];
+  }
+#pragma GCC unroll 8
+  for (std::size_t c = 0; c < Count; ++c) store<T>(out + c * width, sums[c]);
+}
+
+template <class T>
+void take_cosines(const plan<T>& how, const T* logs, const T* energy, T* out) {
+  constexpr std::size_t width = lanes<T>;
+  const tables<T>& t = how.facts();
+  std::size_t c = 0;
+  for (; c + 8 <= t.n_mfcc; c += 8) cosines<T, 8>(how.dct() + c, t.n_mfcc, t.n_mels, logs, out + c * width);
+  for (; c + 4 <= t.n_mfcc; c += 4) cosines<T, 4>(how.dct() + c, t.n_mfcc, t.n_mels, logs, out + c * width);
+  for (; c < t.n_mfcc; ++c) cosines<T, 1>(how.dct() + c, t.n_mfcc, t.n_mels, logs, out + c * width);
+  if (t.energy != energy_source::none && t.n_mfcc > 0) store<T>(out, load(energy) * t.energy_scale);
+}
+
+/// Row r of `from` -> out[r * stride + lane] for lane < count.
+template <class T>
+void emit(const T* from, std::size_t rows, std::size_t count, T* out, std::size_t stride) {
+  constexpr std::size_t width = lanes<T>;
+  if (count == width) {
+    for (std::size_t r = 0; r < rows; ++r) store_loose<T>(out + r * stride, load(from + r * width));
+    return;
+  }
+  for (std::size_t r = 0; r < rows; ++r) std::copy_n(from + r * width, count, out + r * stride);
+}
+
+/// The same for complex rows: pairs (re, im), `stride` in pairs.
+template <class T>
+void emit_complex(const T* from, std::size_t rows, std::size_t count, T* out, std::size_t stride) {
+  constexpr std::size_t width = lanes<T>, u = wide::unit<T>;
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t lane = 0; lane < count; ++lane) {
+      out[2 * (r * stride + lane)] = from[r * u + lane];
+      out[2 * (r * stride + lane) + 1] = from[r * u + width + lane];
+    }
+}
+
+/// Spectrum of the lanes by another library's transform, one row at a time.
+template <class T>
+void engine_spectrum(const plan<T>& how, const parts<T>& own, const T* const* rows, std::size_t count, T* bins) {
+  constexpr std::size_t width = lanes<T>;
+  const std::size_t pitch = how.row_pitch(), n_bins = how.facts().n_bins();
+  T* in = own.engine;
+  T* out = own.spare;
+  for (std::size_t lane = 0; lane < width; ++lane) {
+    const std::size_t source = lane < count ? lane : 0;
+    if (lane < count) {
+      std::size_t i = 0;
+      for (; i + width <= how.facts().n_fft; i += width)
+        store<T>(in + i, load_loose(rows[source] + i) * load(how.window() + i));
+      for (; i < how.facts().n_fft; ++i) in[i] = rows[source][i] * how.window()[i];
+      how.engine()->forward(in, out);
+    }
+    for (std::size_t k = 0; k < n_bins; ++k) {
+      bins[2 * k * width + lane] = lane < count ? out[2 * k] : bins[2 * k * width];
+      bins[(2 * k + 1) * width + lane] = lane < count ? out[2 * k + 1] : bins[(2 * k + 1) * width];
+    }
+  }
+  (void)pitch;
+}
+
+/// One block: frames f .. f + count - 1, count <= lanes, up to (not including) the peak clamp. Writes to `out` when the
+/// plan is frame-local; otherwise the log-mel values go to `held` ((M + 1) registers, the last one energy) and the
+/// largest of them is returned.
+template <class T>
+T run_block(const plan<T>& how, T* memory, const span_of_samples<T>& from, std::size_t f, std::size_t count, T* out,
+            std::size_t stride, T* held) {
+  constexpr std::size_t width = lanes<T>;
+  const tables<T>& t = how.facts();
+  const parts<T> own(how, memory);
+  const T* rows[width] = {};
+  for (std::size_t lane = 0; lane < width; ++lane) {
+    if (lane >= count) {  // an idle lane repeats the first frame: no special case, no stray peak
+      rows[lane] = rows[0];
+      own.energy[lane] = own.energy[0];
+      continue;
+    }
+    const std::ptrdiff_t begin = from.begin_of(t, f + lane);
+    if (!how.prepared() && t.frame_length == t.n_fft && begin >= 0 &&
+        begin + static_cast<std::ptrdiff_t>(t.n_fft) <= from.size) {
+      rows[lane] = from.data + begin;
+      continue;
+    }
+    T* row = own.rows + lane * how.row_pitch();
+    own.energy[lane] = prepare_row(how, from, f + lane, row);
+    rows[lane] = row;
+  }
+
+  if (how.engine()) {
+    engine_spectrum(how, own, rows, count, own.bins);
+  } else {
+    fill_wave(how, rows, own.wave);
+    wide::transform(how.transform().complex(), own.wave, own.spare, own.work);
+    split_spectrum(how, own.spare, own.bins);
+  }
+  if (how.stop() == stage::stft) {
+    emit_complex(own.bins, how.rows(), count, out, stride);
+    return T{0};
+  }
+  take_power(how, own.bins);
+  if (how.stop() == stage::power) {
+    emit(own.bins, how.rows(), count, out, stride);
+    return T{0};
+  }
+  T* mel = held ? held : own.mel;
+  filter_bands(t, own.bins, mel);
+  if (how.stop() == stage::mel) {
+    emit(mel, how.rows(), count, out, stride);
+    return T{0};
+  }
+  const T largest = take_log(t, mel);
+  if (held) {
+    store<T>(held + t.n_mels * width, load(own.energy));
+    return largest;
+  }
+  finish_log(t, -std::numeric_limits<T>::infinity(), mel, mel);
+  if (how.stop() == stage::log_mel) {
+    emit(mel, how.rows(), count, out, stride);
+    return largest;
+  }
+  take_cosines(how, mel, own.energy, own.cepstra);
+  emit(own.cepstra, how.rows(), count, out, stride);
+  return largest;
+}
+
+/// The rest of a held block once the peak is known.
+template <class T>
+void finish_block(const plan<T>& how, T* memory, T least, const T* held, std::size_t count, T* out,
+                  std::size_t stride) {
+  const parts<T> own(how, memory);
+  finish_log(how.facts(), least, held, own.mel);
+  if (how.stop() == stage::log_mel) return emit(own.mel, how.rows(), count, out, stride);
+  take_cosines(how, own.mel, held + how.facts().n_mels * lanes<T>, own.cepstra);
+  emit(own.cepstra, how.rows(), count, out, stride);
+}
+
+}  // namespace hocket::kernels::mfcc::HOCKET_SIMD_NS

@@ -1,0 +1,123 @@
+// What cpu.hpp derives from the tables once: the order of the constants in memory, the transform, the sizes of a
+// worker's memory.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <hocket/core/buffer.hpp>
+#include <hocket/core/error.hpp>
+#include <hocket/core/simd.hpp>
+#include <hocket/kernels/fft/engine.hpp>
+#include <hocket/kernels/fft/plan.hpp>
+#include <hocket/kernels/mfcc/tables.hpp>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+namespace hocket::kernels::mfcc {
+
+/// Bytes of a register of an instruction set; lanes of T are this by sizeof(T).
+constexpr std::size_t register_bytes(isa level) { return level == isa::avx512 ? 64 : level == isa::avx2 ? 32 : 16; }
+
+/// Immutable after construction; any number of threads may run it, each on its own workspace. All members are read by
+/// the kernel and by nobody else but through the functions.
+template <Real T>
+class plan {
+ public:
+  /// `fft_engine`: "own", or the name of a registered engine ("fftw" after <hocket/kernels/fft/vendor_fftw.hpp>).
+  /// Throws unsupported_shape for tables that do not fit together.
+  plan(tables<T> facts, stage stop, std::string_view fft_engine = "own")
+      : facts_(std::move(facts)), stop_(stop), level_(best_isa()), transform_(checked(facts_, stop).n_fft) {
+    const tables<T>& t = facts_;
+    engine_ = fft::make_engine<T>(fft_engine, t.n_fft);
+    prepared_ = t.dither != T{0} || t.remove_dc || t.preemphasis != T{0} ||
+                (stop == stage::mfcc && t.energy != energy_source::none);
+    // Every factor that is the same for all bins goes into the window: one multiplication per sample does it all. The
+    // half belongs to the step from half a complex to a real transform.
+    const T factor = (prepared_ ? T{1} : t.sample_scale) * t.stft_scale *
+                     (engine_ == nullptr && transform_.halved() ? T(0.5) : T{1});
+    window_ = buffer<T>(row_pitch());
+    for (std::size_t i = 0; i < t.frame_length; ++i) window_[t.fft_offset + i] = t.window[i] * factor;
+    dct_ = buffer<T>(t.n_mels * t.n_mfcc);
+    for (std::size_t c = 0; c < t.n_mfcc; ++c)
+      for (std::size_t m = 0; m < t.n_mels; ++m) dct_[m * t.n_mfcc + c] = t.dct[c * t.n_mels + m];
+  }
+
+  const tables<T>& facts() const { return facts_; }
+  stage stop() const { return stop_; }
+  isa level() const { return level_; }
+  /// Frames that one run of the kernel body takes side by side.
+  std::size_t lanes() const { return register_bytes(level_) / sizeof(T); }
+  /// Rows of the output: K bins, M bands or C coefficients.
+  std::size_t rows() const {
+    switch (stop_) {
+      case stage::stft:
+      case stage::power: return facts_.n_bins();
+      case stage::mel:
+      case stage::log_mel: return facts_.n_mels;
+      case stage::mfcc: return facts_.n_mfcc;
+    }
+    return 0;
+  }
+  /// Whether the clip's peak enters the output, so that all log-mel values must be known before the first is final.
+  bool needs_peak() const {
+    return (stop_ == stage::log_mel || stop_ == stage::mfcc) && facts_.peak != peak_scope::none;
+  }
+  /// Whether every frame stands alone: only such a plan can stream.
+  bool frame_local() const { return !needs_peak(); }
+
+  const fft::real_plan<T>& transform() const { return transform_; }
+  const fft::row_engine<T>* engine() const { return engine_.get(); }
+  /// Whether frames are changed before the window (dither, mean, pre-emphasis, energy) and so need rows of their own.
+  bool prepared() const { return prepared_; }
+  const T* window() const { return window_.data(); }  ///< (row_pitch) in transform order, zero outside the frame
+  const T* dct() const { return dct_.data(); }        ///< (M,C): transposed
+  /// T's between two rows of samples: n_fft rounded up to whole registers.
+  std::size_t row_pitch() const { return (facts_.n_fft + 15) / 16 * 16; }
+
+  // A worker's memory in T's, in this order.
+  std::size_t rows_size() const { return lanes() * row_pitch(); }
+  std::size_t wave_size() const { return 2 * lanes() * std::max(transform_.complex().size(), facts_.n_bins()); }
+  std::size_t work_size() const { return 2 * lanes() * transform_.complex().work(); }
+  std::size_t mel_size() const { return lanes() * (facts_.n_mels + facts_.n_mfcc + 1); }
+  std::size_t engine_size() const { return engine_ ? 2 * row_pitch() + 64 : 0; }
+  std::size_t worker_size() const {
+    return (rows_size() + 3 * wave_size() + work_size() + mel_size() + engine_size() + 63) / 64 * 64;
+  }
+
+ private:
+  static const tables<T>& checked(const tables<T>& t, stage stop) {
+    expects(t.n_fft >= 1, errc::unsupported_shape, "mfcc: n_fft is 0; a transform has at least 1 point");
+    expects(t.hop >= 1, errc::unsupported_shape, "mfcc: hop is 0; frames must advance by at least 1 sample");
+    expects(t.frame_length >= 1 && t.frame_length + t.fft_offset <= t.n_fft, errc::unsupported_shape,
+            "mfcc: a frame of ", t.frame_length, " samples at offset ", t.fft_offset, " does not fit a transform of ",
+            t.n_fft);
+    expects(t.window.size() == t.frame_length, errc::unsupported_shape, "mfcc: the window has ", t.window.size(),
+            " values, a frame has ", t.frame_length);
+    if (stop != stage::stft && stop != stage::power) check_mel(t);
+    if (stop == stage::mfcc)
+      expects(t.dct.size() == t.n_mfcc * t.n_mels, errc::unsupported_shape, "mfcc: the cosine table has ", t.dct.size(),
+              " values, ", t.n_mfcc, " x ", t.n_mels, " are needed");
+    return t;
+  }
+  static void check_mel(const tables<T>& t) {
+    expects(t.mel_first.size() == t.n_mels && t.mel_length.size() == t.n_mels && t.mel_begin.size() == t.n_mels,
+            errc::unsupported_shape, "mfcc: ", t.n_mels, " bands, but tables of ", t.mel_first.size(), ", ",
+            t.mel_length.size(), " and ", t.mel_begin.size());
+    for (std::size_t m = 0; m < t.n_mels; ++m)
+      expects(std::size_t{t.mel_first[m]} + t.mel_length[m] <= t.n_bins() &&
+                  std::size_t{t.mel_begin[m]} + t.mel_length[m] <= t.mel_weights.size(),
+              errc::unsupported_shape, "mfcc: band ", m, " covers bins ", t.mel_first[m], " + ", t.mel_length[m],
+              " of ", t.n_bins());
+  }
+
+  tables<T> facts_;
+  stage stop_;
+  isa level_;
+  fft::real_plan<T> transform_;
+  std::unique_ptr<fft::row_engine<T>> engine_;
+  bool prepared_ = false;
+  buffer<T> window_, dct_;
+};
+
+}  // namespace hocket::kernels::mfcc
