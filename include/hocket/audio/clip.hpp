@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+
 #include <hocket/audio/options.hpp>
 #include <hocket/core/dtype.hpp>
 #include <hocket/core/view.hpp>

@@ -3,11 +3,12 @@
 
 #include <cmath>
 #include <cstddef>
+#include <numbers>
+#include <vector>
+
 #include <hocket/audio/options.hpp>
 #include <hocket/core/dtype.hpp>
 #include <hocket/core/error.hpp>
-#include <numbers>
-#include <vector>
 
 namespace hocket::audio {
 

@@ -6,10 +6,11 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
+
 #include <hocket/audio/options.hpp>
 #include <hocket/core/dtype.hpp>
 #include <hocket/core/error.hpp>
-#include <vector>
 
 namespace hocket::audio {
 
@@ -23,12 +24,9 @@ inline double slaney_log_step() { return std::log(6.4) / 27.0; }
 
 inline double hz_to_mel(mel_scale_kind scale, double hz) {
   switch (scale) {
-    case mel_scale_kind::htk:
-      return 2595.0 * std::log10(1.0 + hz / 700.0);
-    case mel_scale_kind::kaldi:
-      return 1127.0 * std::log(1.0 + hz / 700.0);
-    case mel_scale_kind::slaney:
-      break;
+    case mel_scale_kind::htk: return 2595.0 * std::log10(1.0 + hz / 700.0);
+    case mel_scale_kind::kaldi: return 1127.0 * std::log(1.0 + hz / 700.0);
+    case mel_scale_kind::slaney: break;
   }
   if (hz < detail::slaney_break_hz) return hz / detail::slaney_hz_per_mel;
   return detail::slaney_break_mel + std::log(hz / detail::slaney_break_hz) / detail::slaney_log_step();
@@ -36,12 +34,9 @@ inline double hz_to_mel(mel_scale_kind scale, double hz) {
 
 inline double mel_to_hz(mel_scale_kind scale, double mel) {
   switch (scale) {
-    case mel_scale_kind::htk:
-      return 700.0 * (std::pow(10.0, mel / 2595.0) - 1.0);
-    case mel_scale_kind::kaldi:
-      return 700.0 * (std::exp(mel / 1127.0) - 1.0);
-    case mel_scale_kind::slaney:
-      break;
+    case mel_scale_kind::htk: return 700.0 * (std::pow(10.0, mel / 2595.0) - 1.0);
+    case mel_scale_kind::kaldi: return 700.0 * (std::exp(mel / 1127.0) - 1.0);
+    case mel_scale_kind::slaney: break;
   }
   if (mel < detail::slaney_break_mel) return mel * detail::slaney_hz_per_mel;
   return detail::slaney_break_hz * std::exp(detail::slaney_log_step() * (mel - detail::slaney_break_mel));

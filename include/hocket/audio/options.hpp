@@ -5,12 +5,13 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <hocket/core/options.hpp>
-#include <hocket/kernels/mfcc/tables.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <hocket/core/options.hpp>
+#include <hocket/kernels/mfcc/tables.hpp>
 
 namespace hocket::audio {
 

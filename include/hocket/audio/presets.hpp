@@ -3,11 +3,12 @@
 #pragma once
 
 #include <array>
-#include <hocket/audio/options.hpp>
-#include <hocket/core/error.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <hocket/audio/options.hpp>
+#include <hocket/core/error.hpp>
 
 namespace hocket::audio {
 

@@ -6,16 +6,17 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
+#include <limits>
+#include <numbers>
+#include <string>
+#include <string_view>
+
 #include <hocket/audio/dct.hpp>
 #include <hocket/audio/mel.hpp>
 #include <hocket/audio/options.hpp>
 #include <hocket/audio/window.hpp>
 #include <hocket/core/error.hpp>
 #include <hocket/kernels/mfcc/tables.hpp>
-#include <limits>
-#include <numbers>
-#include <string>
-#include <string_view>
 
 namespace hocket::audio {
 
@@ -23,16 +24,11 @@ using kernels::mfcc::stage;
 
 constexpr stage stage_of(feature what) {
   switch (what) {
-    case feature::stft:
-      return stage::stft;
-    case feature::power:
-      return stage::power;
-    case feature::mel:
-      return stage::mel;
-    case feature::logmel:
-      return stage::log_mel;
-    case feature::mfcc:
-      return stage::mfcc;
+    case feature::stft: return stage::stft;
+    case feature::power: return stage::power;
+    case feature::mel: return stage::mel;
+    case feature::logmel: return stage::log_mel;
+    case feature::mfcc: return stage::mfcc;
   }
   return stage::mfcc;
 }

@@ -4,10 +4,11 @@
 
 #include <cmath>
 #include <cstddef>
-#include <hocket/audio/options.hpp>
-#include <hocket/core/dtype.hpp>
 #include <numbers>
 #include <vector>
+
+#include <hocket/audio/options.hpp>
+#include <hocket/core/dtype.hpp>
 
 namespace hocket::audio {
 
@@ -18,16 +19,11 @@ inline double window_value(window_kind kind, std::size_t length, bool periodic, 
   const double cycle = static_cast<double>(periodic ? length : length - 1);
   const double phase = 2.0 * std::numbers::pi * static_cast<double>(i) / cycle;
   switch (kind) {
-    case window_kind::hann:
-      return 0.5 - 0.5 * std::cos(phase);
-    case window_kind::hamming:
-      return 0.54 - 0.46 * std::cos(phase);
-    case window_kind::povey:
-      return std::pow(0.5 - 0.5 * std::cos(phase), 0.85);
-    case window_kind::blackman:
-      return 0.42 - 0.5 * std::cos(phase) + 0.08 * std::cos(2.0 * phase);
-    case window_kind::rectangular:
-      return 1.0;
+    case window_kind::hann: return 0.5 - 0.5 * std::cos(phase);
+    case window_kind::hamming: return 0.54 - 0.46 * std::cos(phase);
+    case window_kind::povey: return std::pow(0.5 - 0.5 * std::cos(phase), 0.85);
+    case window_kind::blackman: return 0.42 - 0.5 * std::cos(phase) + 0.08 * std::cos(2.0 * phase);
+    case window_kind::rectangular: return 1.0;
   }
   return 1.0;
 }
