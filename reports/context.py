@@ -127,13 +127,13 @@ def protocol(record_set, boards):
         values = [board.title, one["task"], one["split_unit"], len(board.arms), len(seeds), folds, board.items or None,
                   board.units or None, trials, one["selection_split"], one["family"]]
         data.append(values)
-        rows.append([Cell(plain(v) if v is not None else fmt.MISSING, v) for v in values])
+        rows.append([Cell(plain(v) if v is not None else fmt.MISSING, v) for v in values[:9]])
     header = ["experiment / data", "task", "split by", "arms", "seeds", "folds", "test items", "test units", "tuning trials",
               "selected on", "Holm family"]
     if rows:
         section.blocks.append(Table("protocol", "What was asked, and what was kept apart. No split unit is on both sides of a split; "
                                     "hyper-parameters were chosen on the validation split only.",
-                                    [Column(h, h in header[3:9]) for h in header], rows, Data(header, data)))
+                                    [Column(h, i > 2) for i, h in enumerate(header[:9])], rows, Data(header, data)))
     section.blocks += _data_table(record_set)
     notes = []
     for board in boards:
@@ -226,18 +226,18 @@ def environment(record_set, names):
         key = (p["version"], p["git_commit"], p["git_dirty"], p["compiler"], p["flags"], p["build_type"],
                json.dumps(p["libraries"], sort_keys=True), json.dumps(p.get("environment", {}), sort_keys=True))
         builds.setdefault(key, []).append(record)
-    rows, values = [], []
+    header = ["programs", "version", "commit", "compiler", "flags", "build", "libraries", "environment"]
+    values = []
     for key in sorted(builds, key=str):
         version, commit, dirty, compiler, flags, build_type, libraries, variables = key
-        users = sorted({r["experiment"] for r in builds[key]})
-        libraries, variables = json.loads(libraries), json.loads(variables)
-        row = [" ".join(users), version, (commit[:12] or "unknown") + (" + changes" if dirty else ""), compiler, flags, build_type,
-               ", ".join("%s %s" % item for item in sorted(libraries.items())),
-               ", ".join("%s=%s" % item for item in sorted(variables.items())) or "none set"]
-        rows.append([Cell(plain(v), tone="bad" if i == 2 and dirty else "") for i, v in enumerate(row)])
-        values.append(row)
-    header = ["programs", "version", "commit", "compiler", "flags", "build", "libraries", "environment"]
-    section.blocks.append(Table("builds", "Builds.", [Column(h) for h in header], rows, Data(header, values)))
+        values.append([", ".join(sorted({r["experiment"] for r in builds[key]})), version,
+                       (commit[:12] or "unknown") + (" + uncommitted changes" if dirty else ""), compiler, flags, build_type,
+                       ", ".join("%s %s" % item for item in sorted(json.loads(libraries).items())),
+                       ", ".join("%s=%s" % item for item in sorted(json.loads(variables).items())) or "none set"])
+    rows = [[Cell(name)] + [Cell(plain(v[i]), tone="bad" if i == 2 and "uncommitted" in v[i] else "") for v in values]
+            for i, name in enumerate(header)]
+    titles = [""] + ["build %d" % (i + 1) if len(values) > 1 else "build" for i in range(len(values))]
+    section.blocks.append(Table("builds", "What the programs were built from.", [Column(t) for t in titles], rows, Data(header, values)))
     return section
 
 

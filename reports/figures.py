@@ -6,13 +6,14 @@ a file. Text stays text (sans-serif): small, searchable, and scaled by the brows
 from __future__ import annotations
 
 import io
+import math
 import re
 
 import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402 - after the backend is chosen
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter  # noqa: E402
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator  # noqa: E402
 
 from reports import format as fmt  # noqa: E402
 
@@ -82,6 +83,27 @@ def _plain_log(axis):
     axis.set_minor_formatter(NullFormatter())
 
 
+def _ratio_ticks(axis):
+    """Ticks at round ratios, denser the shorter the axis is."""
+    low, high = sorted(axis.get_view_interval())
+    dense = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5)
+    wide = [m * 10.0 ** e for e in range(-6, 7) for m in (1.0, 2.0, 5.0)]
+    ticks = [t for t in (dense if high / low < 3.5 else wide) if low <= t <= high]
+    axis.set_ticks(ticks, ["%g" % t for t in ticks])
+    axis.set_minor_locator(NullLocator())
+
+
+def _spaced_ticks(axis, values, log):
+    """A tick at every value, a label only where the previous one leaves it room."""
+    place = [math.log(v) for v in values] if log else list(values)
+    room, last, labels = 0.045 * (place[-1] - place[0]), -math.inf, []
+    for value, at in zip(values, place):
+        labels.append("%g" % value if at - last >= room else "")
+        last = at if labels[-1] else last
+    axis.set_ticks(values, labels)
+    axis.set_minor_locator(NullLocator())
+
+
 def label_points(axis, points, fontsize=7.5):
     """Names points (x, y, text, colour) without letting two names, or a name and a marker, cover each other.
 
@@ -140,9 +162,9 @@ def forest(name, rows, label, outer_name, inner_name):
         axis.tick_params(axis="y", length=0)
         axis.spines["left"].set_visible(False)
         axis.set_xlabel(label)
-        axis.xaxis.set_major_locator(MaxNLocator(7))
+        axis.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
         if named:
-            figure.legend(loc="outside upper right", ncols=2)
+            figure.legend(loc="outside upper left", ncols=2)
         return finish(figure, name)
 
 
@@ -167,7 +189,7 @@ def pareto(name, rows, x_label, y_label):
         low, high = axis.get_xlim()
         axis.set_xlim(low / 1.1, high * (high / low) ** 0.12)
         _plain_log(axis.xaxis)
-        axis.yaxis.set_major_locator(MaxNLocator(7))
+        axis.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
         shown = sorted(rows, key=lambda r: (not r["front"], r["dominated"], -r["y"], r["name"]))
         label_points(axis, [(r["x"], r["y"], r["name"], SERIES[0] if r["front"] else SOFT if r["dominated"] else INK)
                             for r in shown])
@@ -194,7 +216,7 @@ def ratios(name, rows, label):
         axis.set_xlabel(label)
         low, high = axis.get_xlim()
         axis.set_xlim(min(low, 0.8), max(high, 1.25))
-        _plain_log(axis.xaxis)
+        _ratio_ticks(axis.xaxis)
         return finish(figure, name)
 
 
@@ -215,15 +237,13 @@ def lines(name, series, x_label, y_label, log_x=False, log_y=False, x_ticks=None
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
         if x_ticks:
-            axis.set_xticks(x_ticks, [fmt.significant(v, 4).rstrip("0").rstrip(".") if v != int(v) else "%d" % v
-                                      for v in x_ticks])
-            axis.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+            _spaced_ticks(axis.xaxis, x_ticks, log_x)
         elif log_x:
             _plain_log(axis.xaxis)
         if log_y:
             _plain_log(axis.yaxis)
         else:
-            axis.yaxis.set_major_locator(MaxNLocator(7))
+            axis.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
         if len(series) > 1:
             wide = max(len(label) for label, _ in series)
             figure.legend(loc="outside upper left", ncols=max(1, min(len(series), 96 // (wide + 7))))

@@ -49,10 +49,10 @@ def points_interval(interval):
 def p_value(p):
     """As in print: no leading zero, two significant digits, never "p = .000"."""
     if p < 0.001:
-        return "p < .001"
+        return "p < .001"
     if p >= 0.995:
-        return "p = 1"
-    return "p = " + ("%.3f" % p if p < 0.0995 else "%.2f" % p).lstrip("0")
+        return "p = 1"
+    return "p = " + ("%.3f" % p if p < 0.0995 else "%.2f" % p).lstrip("0")
 
 
 _TIME = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
@@ -80,7 +80,7 @@ def duration_interval(low, high, like):
 
 
 def ratio(value):
-    return MISSING if value is None else ("%.2f" % value if value < 10 else significant(value))
+    return MISSING if value is None else ("%.2f" % value if 0.5 <= value < 10 else significant(value))
 
 
 def ratio_interval(interval):

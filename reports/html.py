@@ -9,6 +9,7 @@ from pathlib import Path
 from reports import document as doc
 
 INLINE_LIMIT = 48_000  # bytes of CSV that a page carries itself; larger ones stand beside it only
+LONG = 24  # characters; a longer cell may be broken into lines
 _HERE = Path(__file__).resolve().parent
 
 
@@ -48,7 +49,8 @@ def _table(table):
     for row in table.rows:
         cells = []
         for is_number, cell in zip(numeric, row):
-            classes = " ".join(c for c in ("n" if is_number else "", cell.tone) if c)
+            long = "long" if len(cell.text) > LONG and not is_number else ""
+            classes = " ".join(c for c in ("n" if is_number else "", long, cell.tone) if c)
             cells.append("<td%s%s>%s</td>" % (' class="%s"' % classes if classes else "", _value(cell), inline(cell.text)))
         body.append("<tr>%s</tr>" % "".join(cells))
     kind = " matrix" if table.name.endswith("-pairs") else ""

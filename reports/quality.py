@@ -43,7 +43,7 @@ def section(record_set, board, names, several_machines):
     cost = analysis.costs(record_set, board)
     name = fmt.slug(title)
     made.blocks.append(_main_table(name, board, cost))
-    if board.metric:
+    if board.metric and (board.ranked or not _axes(board)):  # without tests, the plots along the axis say it all
         made.blocks.append(_forest(name, board))
     if len(cost) > 1 and board.metric:
         made.blocks.append(_pareto(name, board, cost))
@@ -63,12 +63,12 @@ def _main_table(name, board, cost):
     for i, metric in enumerate(metrics):
         columns.append(Column(fmt.pretty(metric.name), True, shown_unit(metric)))
         if i == 0:
-            columns += [Column("test 95 %", True), Column("%s 95 %%" % board.repetition, True)]
+            columns += [Column("test 95 %", True), Column("%s 95 %%" % board.repetition, True)]
         header += [metric.name, metric.name + "_test_low", metric.name + "_test_high", metric.name + "_repetition_low",
                    metric.name + "_repetition_high"]
     label, factor = cost_label(next(iter(cost.values())).unit) if cost else ("", 1.0)
     if cost:
-        columns += [Column(label, True), Column("time 95 %", True)]
+        columns += [Column(label, True), Column("time 95 %", True)]
         header += [label, label + " low", label + " high"]
     columns.append(Column("runs", True))
     header.append("runs")
@@ -97,7 +97,7 @@ def _main_table(name, board, cost):
         rows.append(row)
         data.append(values)
     unit = board.records[0]["protocol"]["split_unit"]
-    about = "%s, %s." % (fmt.plural(board.items, "test item"), fmt.plural(board.units, "unit") + " (%s)" % plain(unit)) \
+    about = "%s, %s." % (fmt.plural(board.items, "test item"), fmt.plural(board.units, plain(unit))) \
         if board.items else "The records hold no single answers, so arms are not compared by a test."
     if board.ranked:
         about += " Rank: the places the data leave open. Bold: the best group, every arm that no other beats."
@@ -160,7 +160,8 @@ def _pareto(name, board, cost):
     unique = [r for i, r in enumerate(used) if r not in used[:i]]
     return Figure(name + "-pareto", "%s against cost" % fmt.pretty(board.metric).capitalize(),
                   "Blue: no other arm is both cheaper and better. Hollow: another arm is cheaper and better with separated "
-                  "intervals on both axes. Bars: 95 % intervals over test units and over timing rounds.", svg,
+                  "intervals on both axes.%s Bars: 95 %% intervals over test units and over timing rounds." %
+                  ("" if sign > 0 else " Lower is better."), svg,
                   Data(["arm", label, "low", "high", board.metric, "test_low", "test_high", "on_front", "dominated"], data),
                   context.command_of(unique + board.records))
 

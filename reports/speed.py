@@ -35,11 +35,11 @@ def ratio_section(record_set, names, several):
             note = " (noisy)" if ratio.get("noisy") else ""
             rows.append([Cell(plain(ratio["name"])), Cell(plain(ratio["numerator"])), Cell(plain(ratio["denominator"])),
                          Cell(plain(ratio.get("denominator_version", "")) or fmt.MISSING),
-                         Cell(fmt.ratio(ratio["ratio"]) + "×", ratio["ratio"], tone),
+                         Cell(fmt.ratio(ratio["ratio"]) + "×", ratio["ratio"], "faint" if tone == "even" else tone),
                          Cell(fmt.ratio_interval(ratio["ci95"]), ratio["ci95"][0]),
                          Cell("%s %s" % (better, fmt.ratio(target)) if target is not None else "%s is better" % (
                              "lower" if ratio["better"] == "lower" else "higher"), target, "" if target is not None else "faint"),
-                         Cell(result + note, tone=tone),
+                         Cell(result + note, tone="faint" if tone == "even" else tone),
                          Cell("%d" % kept + (" (−%d)" % dropped if dropped else ""), kept)])
             data.append([record["case"], ratio["name"], ratio["numerator"], ratio["denominator"],
                          ratio.get("denominator_version", ""), ratio["ratio"], *ratio["ci95"], ratio["better"], target, met, kept, dropped])
@@ -137,7 +137,7 @@ def _bench_blocks(operation, experiment, records, machine, names, several):
     name = fmt.slug("bench-%s-%s%s" % (experiment, operation, "-" + machine if several else ""))
     title = operation if experiment == operation else "%s, %s" % (experiment, operation)
     out = [Table(name, "**%s.** Medians; floating-point operations and bytes are those of the definition, the same for every arm.%s"
-                 % (plain(title), _on(names, machine, several)), [Column(header[i], i > 2) for i in keep],
+                 % (plain(title), _on(names, machine, several)), [Column(header[i], i > 2, "%" if i == 8 else "") for i in keep],
                  [[row[i] for i in keep] for row in rows],
                  Data(["case", "arm", "dtype", "threads", "median_ns", "low_ns", "high_ns", "flop_per_s", "byte_per_s", "share_of_limit"], data))]
     for (axis, unit), arms in sorted(series.items()):
@@ -166,14 +166,14 @@ def parity_section(record_set):
                 continue
             seen.add(tuple(map(str, values)))
             share = one["max_error"] / one["bound"] if one["max_error"] is not None and one["bound"] else None
-            rows.append([Cell(plain(v) or fmt.MISSING) for v in values[:5]] + [
+            rows.append([Cell(plain(v) or fmt.MISSING) for v in (values[0], values[1], "%s %s" % tuple(values[2:4]), values[4])] + [
                 Cell(str(one["cases"]), one["cases"]), Cell(fmt.significant(one["max_error"], 2), one["max_error"]),
                 Cell(fmt.significant(one["bound"], 2), one["bound"]), Cell(plain(one.get("unit", "")) or fmt.MISSING),
                 Cell("agrees" if one["ok"] else "differs", share, "good" if one["ok"] else "bad"), Cell(plain(one.get("note", "")))])
             data.append(values)
     if not rows:
         return None
-    header = ["preset", "what", "peer", "version", "type", "cases", "max. error", "bound", "unit", "result", "note"]
+    header = ["preset", "what", "peer", "type", "cases", "max. error", "bound", "unit", "result", "note"]
     if not any(row[-1].text for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
     made.blocks.append(Table("parity", "Largest deviation over all cases beside the bound that the peer's own error allows. A missing "

@@ -24,7 +24,7 @@ def comparison_sentence(one, metric, unit):
     if one.verdict == "equivalent":
         return "**%s** and **%s** are equivalent in %s within %s points: they differ by %s." % (
             a, b, metric, fmt.points(one.margin, 0), shown)
-    return "No difference between **%s** and **%s** could be resolved: %s, Holm %s; these %s can resolve %s points." % (
+    return "no difference between **%s** and **%s** could be resolved: %s, Holm %s; these %s can resolve %s points." % (
         a, b, shown, fmt.p_value(one.holm_p), fmt.plural(one.units, unit), fmt.points(one.resolvable))
 
 
@@ -41,18 +41,18 @@ def board_verdicts(board):
     out = []
     if not rest:
         strongest = max((board.comparisons[(a.name, b.name)].resolvable for a in ordered for b in ordered if a is not b))
-        out.append(Verdict("%s none of %d arms is separable from the best, **%s** (%s %s %%): the data can resolve %s points "
+        out.append(Verdict("%s none of %d arms is separable from the best, **%s** (%s %s %%): the data can resolve %s points "
                            "at best between two arms compared once." % (where, len(ordered), plain(top.name), metric, value,
                                                                         fmt.points(strongest)), "open"))
     elif len(best) == 1:
-        out.append(Verdict("%s **%s** has the highest %s, %s %% %s, separable from every other of %d arms." % (
+        out.append(Verdict("%s **%s** has the highest %s, %s %% %s, separable from every other of %d arms." % (
             where, plain(top.name), metric, value, fmt.percent_interval(top.metrics[board.metric].test), len(ordered)), "better"))
     else:
         names = [plain(arm.name) for arm in best[:4]]
         if len(best) > 4:
             names.append("%d more" % (len(best) - 4))
-        out.append(Verdict("%s the best group by %s is %s (%d of %d arms; highest %s %%): they are not separable from one "
-                           "another's top." % (where, metric, fmt.listing("**%s**" % n for n in names), len(best),
+        out.append(Verdict("%s the best group by %s is %s (%d of %d arms; highest %s %%): no other arm "
+                           "beats them." % (where, metric, fmt.listing("**%s**" % n for n in names), len(best),
                                                len(ordered), value), "even"))
     if rest:
         out.append(Verdict("%s: %s" % (where, comparison_sentence(board.comparisons[(top.name, rest[0].name)], metric, unit)),
