@@ -14,7 +14,7 @@ namespace {
 
 /// Runs a kernel body in the given order and returns the error's text, or "" when none was found.
 template <class Body>
-std::string run(cuda_host::launch_shape shape, Body&& body, order how = order::ascending, std::uint64_t seed = 1) {
+std::string run(launch_shape shape, Body&& body, order how = order::ascending, std::uint64_t seed = 1) {
   static thread_local cuda_host::executor machine;
   try {
     machine.launch("kernel", shape, {how, seed}, body);

@@ -6,13 +6,14 @@
 
 #include <algorithm>
 #include <functional>
-#include <hocket/core/cuda/seam.cuh>
-#include <hocket/core/rng.hpp>
 #include <map>
 #include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
+
+#include <hocket/core/cuda/seam.cuh>
+#include <hocket/core/rng.hpp>
 
 #include "cuda_host/fiber.hpp"
 #include "cuda_host/guarded.hpp"
@@ -24,11 +25,6 @@ enum class order { ascending, descending, random };
 struct execution {
   order threads = order::ascending;
   std::uint64_t seed = 1;
-};
-
-struct launch_shape {
-  extent3 grid, block;
-  std::size_t dynamic_shared_bytes = 0;
 };
 
 /// How often each kernel ran on the executor in this host thread: proves that no other code answered.

@@ -2,11 +2,11 @@
 // (about 50 ns; swapcontext would make two system calls), other processors use <ucontext.h>.
 #pragma once
 
-#include <sys/mman.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <new>
+
+#include <sys/mman.h>
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif

@@ -3,15 +3,16 @@
 // plain heap memory, and the sanitizer's report gives file and line.
 #pragma once
 
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
 
-#include <cstdint>
-#include <cstring>
 #include <hocket/core/error.hpp>
-#include <string>
-#include <vector>
 
 #include "cuda_host/fiber.hpp"
 

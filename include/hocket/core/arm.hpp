@@ -3,9 +3,10 @@
 // reference, bench times every arm, the support table lists every arm. Only tests and bench include arms.hpp.
 #pragma once
 
+#include <string_view>
+
 #include <hocket/core/device.hpp>
 #include <hocket/core/dtype.hpp>
-#include <string_view>
 
 namespace hocket {
 

@@ -4,13 +4,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <hocket/core/config.hpp>
-#include <hocket/core/error.hpp>
-#include <hocket/core/view.hpp>
 #include <limits>
 #include <new>
 #include <type_traits>
 #include <utility>
+
+#include <hocket/core/config.hpp>
+#include <hocket/core/error.hpp>
+#include <hocket/core/view.hpp>
 
 namespace hocket {
 

@@ -1,9 +1,10 @@
 // Devices are arguments: `cpu{2}` or `cuda{stream}`, never a global. A call without a device runs on cpu{}.
 #pragma once
 
+#include <string_view>
+
 #include <hocket/core/config.hpp>
 #include <hocket/core/error.hpp>
-#include <string_view>
 
 namespace hocket {
 

@@ -3,8 +3,9 @@
 
 #include <complex>
 #include <cstdint>
-#include <hocket/core/config.hpp>
 #include <string_view>
+
+#include <hocket/core/config.hpp>
 
 namespace hocket {
 

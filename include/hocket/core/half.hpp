@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <cstdint>
+
 #include <hocket/core/config.hpp>
 #if defined(__CUDACC__)
 #include <cuda_fp16.h>

@@ -16,13 +16,14 @@
 #include <charconv>
 #include <concepts>
 #include <cstddef>
-#include <hocket/core/error.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include <hocket/core/error.hpp>
 
 namespace hocket {
 

@@ -7,9 +7,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <hocket/core/config.hpp>
 #include <numbers>
 #include <utility>
+
+#include <hocket/core/config.hpp>
 
 namespace hocket {
 

@@ -14,10 +14,11 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <string_view>
+
 #include <hocket/core/config.hpp>
 #include <hocket/core/error.hpp>
 #include <hocket/core/options.hpp>
-#include <string_view>
 
 namespace hocket {
 

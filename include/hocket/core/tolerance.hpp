@@ -10,9 +10,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <hocket/core/error.hpp>
 #include <limits>
 #include <string>
+
+#include <hocket/core/error.hpp>
 
 namespace hocket {
 

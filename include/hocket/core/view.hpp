@@ -4,11 +4,12 @@
 
 #include <array>
 #include <cstddef>
-#include <hocket/core/config.hpp>
-#include <hocket/core/error.hpp>
 #include <span>
 #include <type_traits>
 #include <vector>
+
+#include <hocket/core/config.hpp>
+#include <hocket/core/error.hpp>
 
 namespace hocket {
 

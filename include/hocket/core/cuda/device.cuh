@@ -3,10 +3,10 @@
 // (cu::has_mma is false there).
 #pragma once
 
+#include <cstdint>
+
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
-
-#include <cstdint>
 
 #define HOCKET_DEVICE __device__ __forceinline__
 #define HOCKET_KERNEL(name) extern "C" __global__ void name

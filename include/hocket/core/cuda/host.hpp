@@ -14,9 +14,6 @@
 #include <cstring>
 #include <deque>
 #include <functional>
-#include <hocket/core/cuda/mutation.hpp>
-#include <hocket/core/error.hpp>
-#include <hocket/core/half.hpp>
 #include <memory>
 #include <source_location>
 #include <stdexcept>
@@ -24,6 +21,11 @@
 #include <typeinfo>
 #include <utility>
 #include <vector>
+
+#include <hocket/core/cuda/mutation.hpp>
+#include <hocket/core/cuda/shape.hpp>
+#include <hocket/core/error.hpp>
+#include <hocket/core/half.hpp>
 
 #define HOCKET_DEVICE inline
 #define HOCKET_KERNEL(name) inline void name
@@ -53,10 +55,6 @@ inline std::string to_text(const location& site) {
   file.remove_prefix(file.rfind('/') == file.npos ? 0 : file.rfind('/') + 1);
   return text(file, ":", static_cast<std::size_t>(site.line()));
 }
-
-struct extent3 {
-  unsigned x = 1, y = 1, z = 1;
-};
 
 /// When an access happened, for the race rule.
 struct moment {

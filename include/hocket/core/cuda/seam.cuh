@@ -26,6 +26,7 @@
 
 #include <cstddef>
 #include <cstdint>
+
 #include <hocket/core/config.hpp>
 #include <hocket/core/half.hpp>
 
