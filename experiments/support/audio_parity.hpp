@@ -179,9 +179,10 @@ inline audio::mfcc_options options_of(const golden_case& c) {
 
 /// The rounding floor of one case: how far an answer may be off in precision T because of epsilon alone, carried
 /// through the chain by its derivatives.
-///   f32   the reference is exact in comparison, and the floor is tight: epsilon x the root of the summed squares
+///   f32   the reference is exact in comparison: epsilon x the sum of magnitudes of a frame for its transform, epsilon x
+///         the root of the summed squares for the cosine transform
 ///   f64   the reference is a computation in the same precision, so where terms cancel (a row that is zero by symmetry)
-///         both sides may be off by the worst case: log2(n_fft) epsilon sum |x| for a transform (Higham, "Accuracy and
+///         both sides may be off by the worst case: log2(n_fft) times that for a transform (Higham, "Accuracy and
 ///         stability of numerical algorithms", 2002, 24.1), n epsilon sum |terms| for a sum of n terms (3.1)
 template <Real T>
 class rounding_floor {
@@ -222,10 +223,9 @@ class rounding_floor {
                                       static_cast<std::ptrdiff_t>(clip.size()));
       if (at < 0) continue;
       const double x = clip[static_cast<std::size_t>(at)] * tables_.sample_scale * tables_.window[i] * growth;
-      sum += worst_case ? std::abs(x) : x * x;
+      sum += std::abs(x);
     }
-    if (worst_case) return std::log2(static_cast<double>(tables_.n_fft)) * sum * tables_.stft_scale;
-    return std::sqrt(sum) * tables_.stft_scale;
+    return (worst_case ? std::log2(static_cast<double>(tables_.n_fft)) : 1.0) * sum * tables_.stft_scale;
   }
   double emphasis() const {
     return options_.preemphasis && options_.preemphasis_over == audio::emphasis_scope::clip ? *options_.preemphasis : 0;

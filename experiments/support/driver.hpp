@@ -39,8 +39,8 @@
 //     return main_of(argc, argv, e);
 //   }
 //
-// Records go to <results>/<experiment>/<key>.json, stages to <results>/cache, records of an earlier code or
-// configuration of the same case to <results>/superseded. The key is the digest of experiment, kind, configuration,
+// Records go to <results>/<experiment>/<key>.json, stages to <results>/_cache, records of an earlier code or
+// configuration of the same case to <results>/_superseded. The key is the digest of experiment, kind, configuration,
 // seed, data digests and of the running program itself (its bytes: whatever changes the program runs the case anew;
 // shared libraries are named by version in the record but are not part of the key), for timed kinds also of the
 // machine.
@@ -120,7 +120,7 @@ class case_run {
       : spec_(std::move(spec)),
         options_(std::move(options)),
         code_digest_(std::move(code_digest)),
-        cache_(options_.results / "cache") {}
+        cache_(options_.results / "_cache") {}
 
   const case_spec& spec() const { return spec_; }
   const run_options& options() const { return options_; }

@@ -38,9 +38,8 @@ inline std::string value_in(const std::string& path, std::string_view key, char 
     const auto at = line.find(separator);
     if (at == std::string::npos || line.find_first_not_of(" \t", key.size()) != at) continue;
     std::string value = line.substr(at + 1);
-    while (!value.empty() && (value.front() == ' ' || value.front() == '"')) value.erase(0, 1);
-    while (!value.empty() && (value.back() == ' ' || value.back() == '"')) value.pop_back();
-    return value;
+    const auto first = value.find_first_not_of(" \t\""), last = value.find_last_not_of(" \t\"");
+    return first == std::string::npos ? std::string() : value.substr(first, last + 1 - first);
   }
   return {};
 }
