@@ -1,5 +1,6 @@
 // view<T, Rank>: a pointer with its shape. Row-major; the innermost dimension is contiguous, outer dimensions may be
-// padded (a row of a larger matrix, a misaligned slice). Views never own and never allocate.
+// padded (a row of a larger matrix, a misaligned slice). Views never own and never allocate. They stay on the host: a
+// CUDA launcher validates views and hands the kernel pointers and sizes.
 #pragma once
 
 #include <array>
@@ -24,10 +25,10 @@ class view {
  public:
   using value_type = std::remove_cv_t<T>;
 
-  HOCKET_HD constexpr view() = default;
+  constexpr view() = default;
 
   /// A dense view: every row follows the one before.
-  HOCKET_HD constexpr view(T* data, const shape<Rank>& extents) : data_(data), extents_(extents) {
+  constexpr view(T* data, const shape<Rank>& extents) : data_(data), extents_(extents) {
     std::size_t step = 1;
     for (std::size_t d = Rank; d-- > 0;) {
       strides_[d] = step;
@@ -36,30 +37,30 @@ class view {
   }
 
   /// A view with padded outer dimensions; `strides[Rank - 1]` is 1.
-  HOCKET_HD constexpr view(T* data, const shape<Rank>& extents, const shape<Rank>& strides)
+  constexpr view(T* data, const shape<Rank>& extents, const shape<Rank>& strides)
       : data_(data), extents_(extents), strides_(strides) {}
 
   /// view<T> converts to view<const T>.
   template <class U>
-  requires(std::is_same_v<const U, T>) HOCKET_HD constexpr view(const view<U, Rank>& other)
+  requires(std::is_same_v<const U, T>) constexpr view(const view<U, Rank>& other)
       : data_(other.data()), extents_(other.extents()), strides_(other.strides()) {}
 
-  HOCKET_HD constexpr T* data() const { return data_; }
-  HOCKET_HD constexpr const shape<Rank>& extents() const { return extents_; }
-  HOCKET_HD constexpr const shape<Rank>& strides() const { return strides_; }
-  HOCKET_HD constexpr std::size_t extent(std::size_t d) const { return extents_[d]; }
-  HOCKET_HD constexpr std::size_t stride(std::size_t d) const { return strides_[d]; }
+  constexpr T* data() const { return data_; }
+  constexpr const shape<Rank>& extents() const { return extents_; }
+  constexpr const shape<Rank>& strides() const { return strides_; }
+  constexpr std::size_t extent(std::size_t d) const { return extents_[d]; }
+  constexpr std::size_t stride(std::size_t d) const { return strides_[d]; }
 
   /// Number of elements.
-  HOCKET_HD constexpr std::size_t size() const {
+  constexpr std::size_t size() const {
     std::size_t n = 1;
     for (std::size_t d = 0; d < Rank; ++d) n *= extents_[d];
     return n;
   }
-  HOCKET_HD constexpr bool empty() const { return size() == 0; }
+  constexpr bool empty() const { return size() == 0; }
 
   /// Whether all elements lie in one run without padding.
-  HOCKET_HD constexpr bool dense() const {
+  constexpr bool dense() const {
     std::size_t step = 1;
     for (std::size_t d = Rank; d-- > 0;) {
       if (extents_[d] > 1 && strides_[d] != step) return false;
@@ -69,7 +70,7 @@ class view {
   }
 
   template <class... Index>
-  requires(sizeof...(Index) == Rank) HOCKET_HD constexpr T& operator()(Index... index) const {
+  requires(sizeof...(Index) == Rank) constexpr T& operator()(Index... index) const {
     const std::size_t at[Rank] = {static_cast<std::size_t>(index)...};
     std::size_t offset = 0;
     for (std::size_t d = 0; d < Rank; ++d) offset += at[d] * strides_[d];
@@ -77,7 +78,7 @@ class view {
   }
 
   /// Row i: one dimension fewer, or the element itself for a vector.
-  HOCKET_HD constexpr decltype(auto) operator[](std::size_t i) const {
+  constexpr decltype(auto) operator[](std::size_t i) const {
     if constexpr (Rank == 1) {
       return (data_[i]);
     } else {
@@ -91,7 +92,7 @@ class view {
   }
 
   /// Rows first .. first + count of the outermost dimension.
-  HOCKET_HD constexpr view rows(std::size_t first, std::size_t count) const {
+  constexpr view rows(std::size_t first, std::size_t count) const {
     shape<Rank> extents = extents_;
     extents[0] = count;
     return view(data_ + first * strides_[0], extents, strides_);
