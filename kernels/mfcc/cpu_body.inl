@@ -163,17 +163,26 @@ void split_spectrum(const plan<T>& how, const T* z, T* bins) {
   }
 }
 
-/// |X|^power, in place: bin k's value goes to one register at bins + k * lanes.
+/// |X|^2 of every bin, in place: bin k's value goes to one register at bins + k * lanes.
 template <class T>
-void take_power(const plan<T>& how, T* bins) {
+void take_squares(std::size_t count, T* bins) {
   constexpr std::size_t width = lanes<T>, u = wide::unit<T>;
-  const T power = how.facts().power;
-  for (std::size_t k = 0; k < how.facts().n_bins(); ++k) {
+  for (std::size_t k = 0; k < count; ++k) {
     const complex_vec<T> z = load_complex(bins + k * u);
-    vec<T> value = z.re * z.re + z.im * z.im;
+    store<T>(bins + k * width, z.re * z.re + z.im * z.im);
+  }
+}
+
+/// |X|^2 -> |X|^power, in place.
+template <class T>
+void take_power(T power, std::size_t count, T* bins) {
+  constexpr std::size_t width = lanes<T>;
+  if (power == T{2}) return;
+  for (std::size_t k = 0; k < count; ++k) {
+    vec<T> value = load(bins + k * width);
     if (power == T{1}) {
       value = root<T>(value);
-    } else if (power != T{2}) {
+    } else {
       for (std::size_t lane = 0; lane < width; ++lane) value[lane] = std::pow(value[lane], power / T{2});
     }
     store<T>(bins + k * width, value);
@@ -217,28 +226,43 @@ void finish_log(const tables<T>& t, T least, const T* from, T* to) {
     store<T>(to + m * width, (larger<T>(load(from + m * width), least) + t.out_shift) * t.out_scale);
 }
 
-/// C[c] for Count coefficients from c on.
+/// C[c] for Count coefficients from c on. The frame's own level is taken out first and put back times the row's sum: all
+/// rows but the first cancel it, and would otherwise pass through sums a hundred times larger than their result. Bands
+/// are summed by sixteens, so that a rounding error grows with 16 + M / 16 terms instead of M.
 template <class T, std::size_t Count>
-HOCKET_ALWAYS_INLINE void cosines(const T* dct, std::size_t n_mfcc, std::size_t n_mels, const T* logs, T* out) {
+HOCKET_ALWAYS_INLINE void cosines(const T* dct, const T* row_sums, std::size_t n_mfcc, std::size_t n_mels, const T* logs,
+                                  vec<T> level, T* out) {
   constexpr std::size_t width = lanes<T>;
   vec<T> sums[Count] = {};
-  for (std::size_t m = 0; m < n_mels; ++m) {
-    const vec<T> x = load(logs + m * width);
+  for (std::size_t begin = 0; begin < n_mels; begin += 16) {
+    const std::size_t end = begin + 16 < n_mels ? begin + 16 : n_mels;
+    vec<T> part[Count] = {};
+    for (std::size_t m = begin; m < end; ++m) {
+      const vec<T> x = load(logs + m * width) - level;
 #pragma GCC unroll 8
-    for (std::size_t c = 0; c < Count; ++c) sums[c] += x * dct[m * n_mfcc + c];
+      for (std::size_t c = 0; c < Count; ++c) part[c] += x * dct[m * n_mfcc + c];
+    }
+#pragma GCC unroll 8
+    for (std::size_t c = 0; c < Count; ++c) sums[c] += part[c];
   }
 #pragma GCC unroll 8
-  for (std::size_t c = 0; c < Count; ++c) store<T>(out + c * width, sums[c]);
+  for (std::size_t c = 0; c < Count; ++c) store<T>(out + c * width, sums[c] + level * row_sums[c]);
 }
 
 template <class T>
 void take_cosines(const plan<T>& how, const T* logs, const T* energy, T* out) {
   constexpr std::size_t width = lanes<T>;
   const tables<T>& t = how.facts();
+  vec<T> level = {};
+  for (std::size_t m = 0; m < t.n_mels; ++m) level += load(logs + m * width);
+  level = level / static_cast<T>(t.n_mels);
+  const T *dct = how.dct(), *row_sums = how.dct_row_sums();
   std::size_t c = 0;
-  for (; c + 8 <= t.n_mfcc; c += 8) cosines<T, 8>(how.dct() + c, t.n_mfcc, t.n_mels, logs, out + c * width);
-  for (; c + 4 <= t.n_mfcc; c += 4) cosines<T, 4>(how.dct() + c, t.n_mfcc, t.n_mels, logs, out + c * width);
-  for (; c < t.n_mfcc; ++c) cosines<T, 1>(how.dct() + c, t.n_mfcc, t.n_mels, logs, out + c * width);
+  for (; c + 8 <= t.n_mfcc; c += 8)
+    cosines<T, 8>(dct + c, row_sums + c, t.n_mfcc, t.n_mels, logs, level, out + c * width);
+  for (; c + 4 <= t.n_mfcc; c += 4)
+    cosines<T, 4>(dct + c, row_sums + c, t.n_mfcc, t.n_mels, logs, level, out + c * width);
+  for (; c < t.n_mfcc; ++c) cosines<T, 1>(dct + c, row_sums + c, t.n_mfcc, t.n_mels, logs, level, out + c * width);
   if (t.energy != energy_source::none && t.n_mfcc > 0) store<T>(out, load(energy) * t.energy_scale);
 }
 
@@ -257,6 +281,14 @@ void emit(const T* from, std::size_t rows, std::size_t count, T* out, std::size_
 template <class T>
 void emit_complex(const T* from, std::size_t rows, std::size_t count, T* out, std::size_t stride) {
   constexpr std::size_t width = lanes<T>, u = wide::unit<T>;
+  if (count == width) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      const complex_vec<T> z = load_complex(from + r * u);
+      store_loose<T>(out + 2 * r * stride, wide::interleave_low<T>(z.re, z.im));
+      store_loose<T>(out + 2 * r * stride + width, wide::interleave_high<T>(z.re, z.im));
+    }
+    return;
+  }
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t lane = 0; lane < count; ++lane) {
       out[2 * (r * stride + lane)] = from[r * u + lane];
@@ -264,28 +296,32 @@ void emit_complex(const T* from, std::size_t rows, std::size_t count, T* out, st
     }
 }
 
-/// Spectrum of the lanes by another library's transform, one row at a time.
+/// Spectrum of the lanes by another library's transform, one row at a time: complex bins for stage::stft, otherwise |X|^2.
 template <class T>
-void engine_spectrum(const plan<T>& how, const parts<T>& own, const T* const* rows, std::size_t count, T* bins) {
+void engine_spectrum(const plan<T>& how, const parts<T>& own, const T* const* rows, std::size_t count) {
   constexpr std::size_t width = lanes<T>;
-  const std::size_t pitch = how.row_pitch(), n_bins = how.facts().n_bins();
+  const std::size_t n = how.facts().n_fft, n_bins = how.facts().n_bins(), pitch = how.engine_pitch();
+  const bool complex = how.stop() == stage::stft;
+  const T* window = how.window();
   T* in = own.engine;
-  T* out = own.spare;
+  const T* spectra[width] = {};
   for (std::size_t lane = 0; lane < width; ++lane) {
-    const std::size_t source = lane < count ? lane : 0;
-    if (lane < count) {
-      std::size_t i = 0;
-      for (; i + width <= how.facts().n_fft; i += width)
-        store<T>(in + i, load_loose(rows[source] + i) * load(how.window() + i));
-      for (; i < how.facts().n_fft; ++i) in[i] = rows[source][i] * how.window()[i];
-      how.engine()->forward(in, out);
-    }
-    for (std::size_t k = 0; k < n_bins; ++k) {
-      bins[2 * k * width + lane] = lane < count ? out[2 * k] : bins[2 * k * width];
-      bins[(2 * k + 1) * width + lane] = lane < count ? out[2 * k + 1] : bins[(2 * k + 1) * width];
+    spectra[lane] = own.engine + (lane < count ? lane + 1 : 1) * pitch;
+    if (lane >= count) continue;
+    T* out = own.engine + (lane + 1) * pitch;
+    std::size_t i = 0;
+    for (; i + width <= n; i += width) store<T>(in + i, load_loose(rows[lane] + i) * load(window + i));
+    for (; i < n; ++i) in[i] = rows[lane][i] * window[i];
+    how.engine()->forward(in, out);
+    if (complex) continue;
+    // The pitch leaves room for whole registers behind the last bin; they are zero or stale, and never read back.
+    for (std::size_t k = 0; k < n_bins; k += width) {
+      const vec<T> a = load(out + 2 * k), b = load(out + 2 * k + width);
+      const vec<T> re = wide::even_elements<T>(a, b), im = wide::odd_elements<T>(a, b);
+      store<T>(out + k, re * re + im * im);
     }
   }
-  (void)pitch;
+  wide::gather_rows(spectra, complex ? 2 * n_bins : n_bins, own.bins);
 }
 
 /// One block: frames f .. f + count - 1, count <= lanes, up to (not including) the peak clamp. Writes to `out` when the
@@ -316,7 +352,7 @@ T run_block(const plan<T>& how, T* memory, const span_of_samples<T>& from, std::
   }
 
   if (how.engine()) {
-    engine_spectrum(how, own, rows, count, own.bins);
+    engine_spectrum(how, own, rows, count);
   } else {
     fill_wave(how, rows, own.wave);
     wide::transform(how.transform().complex(), own.wave, own.spare, own.work);
@@ -326,7 +362,8 @@ T run_block(const plan<T>& how, T* memory, const span_of_samples<T>& from, std::
     emit_complex(own.bins, how.rows(), count, out, stride);
     return T{0};
   }
-  take_power(how, own.bins);
+  if (!how.engine()) take_squares(t.n_bins(), own.bins);
+  take_power(t.power, t.n_bins(), own.bins);
   if (how.stop() == stage::power) {
     emit(own.bins, how.rows(), count, out, stride);
     return T{0};

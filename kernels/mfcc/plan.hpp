@@ -39,8 +39,15 @@ class plan {
     window_ = buffer<T>(row_pitch());
     for (std::size_t i = 0; i < t.frame_length; ++i) window_[t.fft_offset + i] = t.window[i] * factor;
     dct_ = buffer<T>(t.n_mels * t.n_mfcc);
-    for (std::size_t c = 0; c < t.n_mfcc; ++c)
-      for (std::size_t m = 0; m < t.n_mels; ++m) dct_[m * t.n_mfcc + c] = t.dct[c * t.n_mels + m];
+    row_sums_ = buffer<T>(t.n_mfcc);
+    for (std::size_t c = 0; c < t.n_mfcc; ++c) {
+      double sum = 0;
+      for (std::size_t m = 0; m < t.n_mels; ++m) {
+        dct_[m * t.n_mfcc + c] = t.dct[c * t.n_mels + m];
+        sum += static_cast<double>(t.dct[c * t.n_mels + m]);
+      }
+      row_sums_[c] = static_cast<T>(sum);
+    }
   }
 
   const tables<T>& facts() const { return facts_; }
@@ -72,6 +79,7 @@ class plan {
   bool prepared() const { return prepared_; }
   const T* window() const { return window_.data(); }  ///< (row_pitch) in transform order, zero outside the frame
   const T* dct() const { return dct_.data(); }        ///< (M,C): transposed
+  const T* dct_row_sums() const { return row_sums_.data(); }  ///< (C): over the bands
   /// T's between two rows of samples: n_fft rounded up to whole registers.
   std::size_t row_pitch() const { return (facts_.n_fft + 15) / 16 * 16; }
 
@@ -80,7 +88,9 @@ class plan {
   std::size_t wave_size() const { return 2 * lanes() * std::max(transform_.complex().size(), facts_.n_bins()); }
   std::size_t work_size() const { return 2 * lanes() * transform_.complex().work(); }
   std::size_t mel_size() const { return lanes() * (facts_.n_mels + facts_.n_mfcc + 1); }
-  std::size_t engine_size() const { return engine_ ? 2 * row_pitch() + 64 : 0; }
+  /// An engine's input row, and an output row with room for whole registers behind the last bin.
+  std::size_t engine_pitch() const { return (2 * facts_.n_bins() + 63) / 64 * 64 + 48; }
+  std::size_t engine_size() const { return engine_ ? (lanes() + 1) * engine_pitch() + 64 : 0; }
   std::size_t worker_size() const {
     return (rows_size() + 3 * wave_size() + work_size() + mel_size() + engine_size() + 63) / 64 * 64;
   }
@@ -117,7 +127,7 @@ class plan {
   fft::real_plan<T> transform_;
   std::unique_ptr<fft::row_engine<T>> engine_;
   bool prepared_ = false;
-  buffer<T> window_, dct_;
+  buffer<T> window_, dct_, row_sums_;
 };
 
 }  // namespace hocket::kernels::mfcc
