@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cmath>
-#include <hocket/core/error.hpp>
-#include <nlohmann/json.hpp>
 #include <regex>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <hocket/core/error.hpp>
 
 namespace hocket::measure {
 

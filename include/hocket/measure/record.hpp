@@ -4,14 +4,15 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <hocket/core/error.hpp>
-#include <hocket/core/options.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
+
+#include <hocket/core/error.hpp>
+#include <hocket/core/options.hpp>
 
 namespace hocket::measure {
 

@@ -5,22 +5,23 @@
 // same value, no NaN or infinity anywhere (an undefined value is null).
 #pragma once
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <hocket/measure/json_schema.hpp>
-#include <hocket/measure/record.hpp>
-#include <hocket/measure/sha256.hpp>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <type_traits>
 #include <vector>
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <hocket/measure/json_schema.hpp>
+#include <hocket/measure/record.hpp>
+#include <hocket/measure/sha256.hpp>
 
 namespace hocket::measure {
 

@@ -8,12 +8,13 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <hocket/core/error.hpp>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <hocket/core/error.hpp>
 
 namespace hocket::measure {
 
