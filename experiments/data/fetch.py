@@ -170,7 +170,7 @@ def write_description(data_set, target, rows, versions, embedded=False):
 
 
 def read_tsv(path):
-    lines = [line.rstrip("\n").split("\t") for line in open(path, encoding="utf-8")]
+    lines = [line.split("\t") for line in Path(path).read_text(encoding="utf-8").splitlines()]
     return [dict(zip(lines[0], line)) for line in lines[1:]]
 
 
