@@ -184,6 +184,53 @@ HOCKET_ALWAYS_INLINE vec<T> pair_high(vec<T> a, vec<T> b) {
     return __builtin_shufflevector(a, b, 2, 3, 6, 7);
 }
 
+/// (a0 b0 a1 b1 ...): the first and the second half of both, interleaved.
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> interleave_low(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  else if constexpr (lanes<T> == 4)
+    return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  else
+    return __builtin_shufflevector(a, b, 0, 2);
+}
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> interleave_high(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  else if constexpr (lanes<T> == 4)
+    return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  else
+    return __builtin_shufflevector(a, b, 1, 3);
+}
+/// The way back: elements 0, 2, 4 ... of a and b side by side, or 1, 3, 5 ...
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> even_elements(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+  else if constexpr (lanes<T> == 4)
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+  else
+    return __builtin_shufflevector(a, b, 0, 2);
+}
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> odd_elements(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+  else if constexpr (lanes<T> == 4)
+    return __builtin_shufflevector(a, b, 1, 3, 5, 7);
+  else
+    return __builtin_shufflevector(a, b, 1, 3);
+}
+
 /// v[j][lane] = rows[lane][at + j] for j < piece_size: the samples of one moment of every row side by side.
 template <class T>
 HOCKET_ALWAYS_INLINE void gather_piece(const T* const* rows, std::size_t at, vec<T>* v) {

@@ -306,9 +306,10 @@ void engine_spectrum(const plan<T>& how, const parts<T>& own, const T* const* ro
   T* in = own.engine;
   const T* spectra[width] = {};
   for (std::size_t lane = 0; lane < width; ++lane) {
-    spectra[lane] = own.engine + (lane < count ? lane + 1 : 1) * pitch;
+    T* row = own.engine + (2 + (lane < count ? lane : 0)) * pitch;
+    T* out = complex ? row : own.engine + pitch;  // squares are taken from a row that stays in the first cache
+    spectra[lane] = row;
     if (lane >= count) continue;
-    T* out = own.engine + (lane + 1) * pitch;
     std::size_t i = 0;
     for (; i + width <= n; i += width) store<T>(in + i, load_loose(rows[lane] + i) * load(window + i));
     for (; i < n; ++i) in[i] = rows[lane][i] * window[i];
@@ -318,7 +319,7 @@ void engine_spectrum(const plan<T>& how, const parts<T>& own, const T* const* ro
     for (std::size_t k = 0; k < n_bins; k += width) {
       const vec<T> a = load(out + 2 * k), b = load(out + 2 * k + width);
       const vec<T> re = wide::even_elements<T>(a, b), im = wide::odd_elements<T>(a, b);
-      store<T>(out + k, re * re + im * im);
+      store<T>(row + k, re * re + im * im);
     }
   }
   wide::gather_rows(spectra, complex ? 2 * n_bins : n_bins, own.bins);

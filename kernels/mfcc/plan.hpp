@@ -88,9 +88,9 @@ class plan {
   std::size_t wave_size() const { return 2 * lanes() * std::max(transform_.complex().size(), facts_.n_bins()); }
   std::size_t work_size() const { return 2 * lanes() * transform_.complex().work(); }
   std::size_t mel_size() const { return lanes() * (facts_.n_mels + facts_.n_mfcc + 1); }
-  /// An engine's input row, and an output row with room for whole registers behind the last bin.
+  /// An engine's rows (one in, one out, one for each lane) with room for whole registers behind the last bin.
   std::size_t engine_pitch() const { return (2 * facts_.n_bins() + 63) / 64 * 64 + 48; }
-  std::size_t engine_size() const { return engine_ ? (lanes() + 1) * engine_pitch() + 64 : 0; }
+  std::size_t engine_size() const { return engine_ ? (lanes() + 2) * engine_pitch() + 64 : 0; }
   std::size_t worker_size() const {
     return (rows_size() + 3 * wave_size() + work_size() + mel_size() + engine_size() + 63) / 64 * 64;
   }
