@@ -1,15 +1,16 @@
 // libhocket_capi: the parts of every comparison that do not depend on what is compared: running a handle, the canary.
 #include "capi.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <hocket/core/config.hpp>
 #include <thread>
+
+#include <pthread.h>
+
+#include <hocket/core/config.hpp>
 
 namespace {
 

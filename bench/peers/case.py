@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
@@ -74,11 +75,22 @@ def dataset(name: str, version: str, array, synthetic: bool, embedded: bool = Fa
 
 def peer(module: str):
     """The module, or NotRun that names it."""
-    import importlib
     try:
+        if module.startswith("torchaudio"):
+            return _torchaudio(module)
         return importlib.import_module(module)
     except Exception as problem:  # an unusable installation is as absent as none
         raise NotRun(f"peer {module} cannot be imported ({problem}): ./hocket compare --setup installs it") from problem
+
+
+def _torchaudio(module: str):
+    """torchaudio refuses a torch built for another CUDA release; what is compared here is its Python, on the processor."""
+    torch = importlib.import_module("torch")
+    built_for, torch.version.cuda = torch.version.cuda, None
+    try:
+        return importlib.import_module(module)
+    finally:
+        torch.version.cuda = built_for
 
 
 def _check(what: str, peer_name: str, version: str, error: float, bound: float, detail: str = "") -> dict:

@@ -83,14 +83,14 @@ def pin(threads: int):
     return processors[0], processors[1 % len(processors)]
 
 
-def run_case(chosen, options, command) -> dict:
+def run_case(chosen, options) -> dict:
     """Measures one case in this process and returns its record."""
     import ours
     started = time.monotonic()
     log = lambda text: print(f"{chosen.name}: {text}", file=sys.stderr, flush=True)  # noqa: E731
     libraries = {False: ours.Library(options.library)}
-    context = libraries[False].context()
-    code = record.code_digest(Path(options.library), HERE)
+    given = json.loads(Path(options.given).read_text(encoding="utf-8"))
+    context, code = given["context"], given["code"]
     watched = pin(chosen.threads)
 
     def library(native: bool = False):
@@ -124,31 +124,40 @@ def run_case(chosen, options, command) -> dict:
         status, error = "failed", {"kind": "exception", "message": f"{type(broken).__name__}: {broken}"}
     context["provenance"]["environment"] = {k: v for k, v in sorted(os.environ.items())
                                             if k.startswith((*FOREIGN_PREFIXES, "HOCKET_ISA"))}
-    return record.build(chosen, status, context, command, code, error, contest, rounds, time.monotonic() - started)
+    return record.build(chosen, status, context, command_of(chosen), code, error, contest, rounds, time.monotonic() - started)
 
 
 def child(options, cases) -> int:
     chosen = cases[options.child]
-    result = run_case(chosen, options, ["./hocket", "compare", chosen.name])
+    result = run_case(chosen, options)
     Path(options.out).write_text(json.dumps(result), encoding="utf-8")
     return 0
 
 
+def command_of(chosen) -> list:
+    return ["./hocket", "compare", chosen.name]
+
+
 def spawn(chosen, options) -> dict:
     """Runs a case in a fresh process with a clean environment; returns its record."""
+    import ours
     environment = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_PREFIXES)}
     environment.update(MALLOC, OMP_NUM_THREADS=str(chosen.threads), PYTHONWARNINGS="ignore")
     python = peers_python() if peers_python().exists() else Path(sys.executable)
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "record.json"
-        arguments = [str(python), str(HERE / "compare.py"), "--child", chosen.name, "--out", str(out), "--library",
-                     str(options.library), "--native-library", str(options.native_library or "")]
+        out, given = Path(folder) / "record.json", Path(folder) / "given.json"
+        # Described before the process is pinned: the number of usable processors is part of the machine.
+        context, code = ours.Library(options.library).context(), record.code_digest(Path(options.library), HERE)
+        given.write_text(json.dumps({"context": context, "code": code}), encoding="utf-8")
+        arguments = [str(python), str(HERE / "compare.py"), "--child", chosen.name, "--out", str(out), "--given", str(given),
+                     "--library", str(options.library), "--native-library", str(options.native_library or "")]
         if options.rounds:
             arguments += ["--rounds", str(options.rounds)]
         done = subprocess.run(arguments, env=environment, stdout=sys.stderr)
-        if not out.exists():
-            raise RuntimeError(f"the process of case {chosen.name} ended with code {done.returncode} and no result")
-        return json.loads(out.read_text(encoding="utf-8"))
+        if out.exists():
+            return json.loads(out.read_text(encoding="utf-8"))
+    error = {"kind": "crashed", "message": f"the process ended with code {done.returncode} and left no result"}
+    return record.build(chosen, "failed", context, command_of(chosen), code, error)
 
 
 # --- what is printed ------------------------------------------------------------------------------------------------------
@@ -220,7 +229,7 @@ def parse(argv):
     parser.add_argument("--native-build", type=Path, default=ROOT / "build" / "native")
     parser.add_argument("--no-build", action="store_true", help="use the libraries as they are")
     parser.add_argument("--setup", action="store_true", help="install the peers and stop")
-    for hidden in ("--child", "--out", "--library", "--native-library"):
+    for hidden in ("--child", "--out", "--given", "--library", "--native-library"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     return parser, parser.parse_args(argv)
 
