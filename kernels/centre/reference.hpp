@@ -1,0 +1,39 @@
+// The passes of a PCA over the data that are not products, from their definitions. A column's centre is carried as two
+// numbers, high + low: x - high is exact where it cancels, so a common offset of a million spreads costs nothing.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+
+#include <hocket/core/dtype.hpp>
+
+namespace hocket::kernels::centre {
+
+/// sums[j] += sum over rows of x(i, j) - origin[j], in f64.
+template <Real T>
+void reference_column_sums(std::size_t rows, std::size_t columns, const T* x, std::size_t ldx, const T* origin,
+                           double* sums) noexcept {
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < columns; ++j)
+      sums[j] += static_cast<double>(x[i * ldx + j]) - static_cast<double>(origin[j]);
+}
+
+/// out(i, j) = (x(i, j) - high[j]) - low[j].
+template <Real T>
+void reference_subtract(std::size_t rows, std::size_t columns, const T* x, std::size_t ldx, const T* high, const T* low,
+                        T* out, std::size_t ldout) noexcept {
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < columns; ++j) out[i * ldout + j] = (x[i * ldx + j] - high[j]) - low[j];
+}
+
+/// Sum of squares of all elements, in f64.
+template <Real T>
+double reference_squares(std::size_t rows, std::size_t columns, const T* x, std::size_t ldx) noexcept {
+  double sum = 0;
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < columns; ++j)
+      sum += static_cast<double>(x[i * ldx + j]) * static_cast<double>(x[i * ldx + j]);
+  return sum;
+}
+
+}  // namespace hocket::kernels::centre
