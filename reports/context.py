@@ -11,7 +11,9 @@ from reports import statistics
 from reports.document import Banner, Bullets, Cell, Code, Column, Data, Section, Table, Text, plain
 
 MINIMUM_SEEDS = 5
-LIBRARIES_WITH_OPTIMISATION = ("release", "relwithdebinfo", "minsizerel")
+NOT_RUN = "not run: "
+KINDS = ("quality", "throughput", "parity", "bench", "compare", "curve")
+OPTIMISED_BUILDS = ("release", "relwithdebinfo", "minsizerel")
 
 
 def machine_names(record_set):
@@ -49,7 +51,7 @@ def trust(record_set, boards):
     if failed:
         broken.append("%s failed; see Failures." % fmt.plural(len(failed), "case"))
     builds = sorted({r["provenance"]["build_type"] for r in records})
-    slow = [b for b in builds if b.lower() not in LIBRARIES_WITH_OPTIMISATION]
+    slow = [b for b in builds if b.lower() not in OPTIMISED_BUILDS]
     if slow:
         broken.append("%s built as %s: its times say nothing." % (
             fmt.plural(sum(r["provenance"]["build_type"] in slow for r in records), "record was", "records were"),
@@ -105,6 +107,10 @@ def trust(record_set, boards):
     absent = [r for r in records if r["status"] in ("not_run", "skipped")]
     if absent:
         caution.append("%s not run; see Failures." % fmt.plural(len(absent), "case was", "cases were"))
+    arms = absent_arms(record_set)
+    if arms:
+        caution.append("%s missing from finished cases: %s; see Failures." % (
+            fmt.plural(len(arms), "arm is", "arms are"), fmt.listing(sorted({plain(a) for _, a, _ in arms}))))
     if record_set.superseded:
         caution.append("%s superseded by a newer one of the same case and not shown." %
                        fmt.plural(len(record_set.superseded), "record is", "records are"))
@@ -172,7 +178,7 @@ def _data_table(record_set):
     for (name, version, digest), (data, users) in sorted(found.items()):
         kind = "generated" if data["synthetic"] else "embedded" if data["embedded"] else "full set"
         counts = [data.get(k) for k in ("n_train", "n_valid", "n_test", "units")]
-        rows.append([Cell(plain(name)), Cell(plain(version)), Cell(kind, tone="bad" if data["synthetic"] else "")] +
+        rows.append([Cell(plain(name)), Cell(plain(version)), Cell(kind)] +
                     [Cell(fmt.MISSING if c is None else str(c), c) for c in counts] +
                     [Cell(plain(data.get("licence", "")) or fmt.MISSING), Cell("`%s`" % plain(digest[:12]), digest),
                      Cell(fmt.listing(sorted(plain(u) for u in users)))])
@@ -181,10 +187,17 @@ def _data_table(record_set):
     return [Table("data", "Data sets by content.", [Column(h, h in header[3:7]) for h in header], rows, Data(header, values))]
 
 
+def absent_arms(record_set):
+    """(record, arm, reason) of arms that a finished case could not run: configuration keys "not run: NAME"."""
+    return [(r, key[len(NOT_RUN):], str(reason)) for r in record_set.kind(*KINDS) for key, reason in sorted(r["config"].items())
+            if key.startswith(NOT_RUN)]
+
+
 def failures(record_set):
     absent = [r for r in record_set.records if r["status"] != "ok"]
+    arms = absent_arms(record_set)
     section = Section("Failures")
-    if not absent:
+    if not absent and not arms:
         section.blocks.append(Text("No case failed and none was left out."))
         return section
     rows, values = [], []
@@ -195,6 +208,10 @@ def failures(record_set):
                      Cell(plain(record["case"])), Cell(record["kind"]), Cell(plain(error["kind"]) or fmt.MISSING),
                      Cell(plain(error["message"]) or fmt.MISSING)])
         values.append([state, record["experiment"], record["case"], record["kind"], error["kind"], error["message"]])
+    for record, arm, reason in arms:
+        row = ["not run", record["experiment"], "%s: %s" % (record["case"], arm), record["kind"], "", reason]
+        rows.append([Cell(plain(v) or fmt.MISSING, tone="faint" if i == 0 else "") for i, v in enumerate(row)])
+        values.append(row)
     header = ["status", "experiment", "case", "kind", "reason", "message"]
     section.blocks.append(Table("failures", "Every case without a result, with the reason that it gave.",
                                 [Column(h) for h in header], rows, Data(header, values)))

@@ -23,6 +23,8 @@ SERIES = ["#2563a8", "#c4571a", "#1c8a6b", "#a3528f", "#a67c00", "#4d9ac9", "#6b
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<"]
 VARIABLES = dict([(INK, "--ink"), (SOFT, "--soft"), (GRID, "--grid"), (PAPER, "--paper"), (GOOD, "--good"), (BAD, "--bad"),
                   (EVEN, "--even")] + [(colour, "--s%d" % (i + 1)) for i, colour in enumerate(SERIES)])
+DARK = ["#e4e8ec", "#98a3ae", "#2e363e", "#14181c", "#56bd8b", "#ec8069", "#98a3ae", "#6fabe8", "#ee9157", "#4fc3a1", "#d78cc4",
+        "#d4b04a", "#8ec9ee", "#a897e0", "#b9a68c"]  # in the order of VARIABLES, as in page.css
 WIDTH = 7.6  # inches at 72 dots: 547 units, shown at most that many CSS pixels x 1.4
 
 _STYLE = {
@@ -71,6 +73,13 @@ def finish(figure, name):
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r'\1 width="%s" height="%s" role="img"' % (width, height), text, count=1)
     return text.strip() + "\n"
+
+
+def standalone(svg):
+    """The same plot as a file of its own, which brings the colours of a dark page along."""
+    rules = "".join("%s:%s;" % (VARIABLES[colour], dark) for colour, dark in zip(VARIABLES, DARK))
+    end = svg.index(">") + 1
+    return '%s\n <style>@media (prefers-color-scheme: dark) {svg {%s}}</style>%s' % (svg[:end], rules, svg[end:])
 
 
 def _plain_log(axis):

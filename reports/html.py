@@ -54,7 +54,7 @@ def _table(table):
             cells.append("<td%s%s>%s</td>" % (' class="%s"' % classes if classes else "", _value(cell), inline(cell.text)))
         body.append("<tr>%s</tr>" % "".join(cells))
     kind = " matrix" if table.name.endswith("-pairs") else ""
-    return ('<figure class="table" id="%s"><div class="scroll" tabindex="0"><table class="sortable%s"><thead><tr>%s</tr></thead>'
+    return ('<figure class="table" id="table-%s"><div class="scroll" tabindex="0"><table class="sortable%s"><thead><tr>%s</tr></thead>'
             '<tbody>\n%s\n</tbody></table></div><figcaption>%s %s</figcaption></figure>' % (
                 escape(table.name), kind, head, "\n".join(body), inline(table.caption), _csv_link("tables", table.name, table.data)))
 
@@ -62,7 +62,7 @@ def _table(table):
 def _figure(figure):
     command = '<details><summary>Command</summary><pre>%s</pre></details>' % escape(figure.command) if figure.command else ""
     svg = figure.svg.replace("<svg ", '<svg aria-label="%s" ' % escape(figure.title.replace("**", "")), 1)
-    return ('<figure class="plot" id="%s"><h3>%s</h3><div class="scroll" tabindex="0">%s</div><figcaption>%s %s%s</figcaption></figure>'
+    return ('<figure class="plot" id="plot-%s"><h3>%s</h3><div class="scroll" tabindex="0">%s</div><figcaption>%s %s%s</figcaption></figure>'
             % (escape(figure.name), inline(figure.title), svg, inline(figure.caption), _csv_link("plots", figure.name, figure.data),
                command))
 

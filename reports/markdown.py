@@ -11,7 +11,7 @@ _MARK = {"better": "+", "worse": "−", "even": "=", "open": "?"}
 def _escape(text):
     """Record text must not become markup; the two marks of a document are already Markdown's own."""
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(p if p.startswith("`") else re.sub(r"([<>_\[\]])", r"\\\1", p) for p in parts)
+    return "".join(p if p.startswith("`") else re.sub(r"([_\[\]])", r"\\\1", p.replace("<", "&lt;")) for p in parts)
 
 
 def _cell(cell):

@@ -30,7 +30,7 @@
   });
   function fromAddress() {
     const found = /^#sort=([^,]+),(\d+)(,desc)?$/.exec(location.hash);
-    const table = found && document.querySelector("#" + CSS.escape(found[1]) + " table.sortable");
+    const table = found && document.querySelector("#table-" + CSS.escape(found[1]) + " table.sortable");
     if (table && Number(found[2]) < table.tHead.rows[0].cells.length) sort(table, Number(found[2]), Boolean(found[3]));
   }
   window.addEventListener("hashchange", fromAddress);

@@ -35,6 +35,7 @@ _TYPES = {
     "number": lambda v: isinstance(v, (int, float)) and not isinstance(v, bool),
     "integer": lambda v: not isinstance(v, bool) and (isinstance(v, int) or (isinstance(v, float) and v.is_integer())),
 }
+_PLAIN = {'{"type": "integer"}': (int,), '{"type": "number"}': (int, float), '{"type": "string"}': (str,)}
 # Keywords that say something about a value, then keywords that only describe. Anything else in the schema is a mistake.
 _CHECKED = {"type", "const", "enum", "required", "properties", "additionalProperties", "items", "pattern", "minLength",
             "minItems", "maxItems"}
@@ -82,7 +83,8 @@ def violations(value, schema, where="record"):
             found.append("%s: has %d entries, needs at least %d" % (where, len(value), schema["minItems"]))
         if len(value) > schema.get("maxItems", len(value)):
             found.append("%s: has %d entries, at most %d are allowed" % (where, len(value), schema["maxItems"]))
-        for i, member in enumerate(value if "items" in schema else ()):
+        plain = _PLAIN.get(json.dumps(schema.get("items")), ())  # long arrays of numbers: one look at all their types
+        for i, member in enumerate(value if "items" in schema and not set(map(type, value)) <= set(plain) else ()):
             found += violations(member, schema["items"], "%s[%d]" % (where, i))
     return found
 

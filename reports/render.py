@@ -52,11 +52,11 @@ def build(record_set, title="hocket report"):
 
 def files(made, commands):
     """{relative path: text} of everything a report consists of."""
-    from reports import document, html, markdown
+    from reports import document, figures, html, markdown
 
     out = {"index.html": html.page(made), "report.md": markdown.text(made), "tables/%s.csv" % commands[0]: commands[1].text()}
     for figure in made.blocks(document.Figure):
-        out["plots/%s.svg" % figure.name] = figure.svg
+        out["plots/%s.svg" % figure.name] = figures.standalone(figure.svg)
         out["plots/%s.csv" % figure.name] = figure.data.text()
     for table in made.blocks(document.Table):
         out["tables/%s.csv" % table.name] = table.data.text()

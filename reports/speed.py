@@ -44,7 +44,7 @@ def ratio_section(record_set, names, several):
             data.append([record["case"], ratio["name"], ratio["numerator"], ratio["denominator"],
                          ratio.get("denominator_version", ""), ratio["ratio"], *ratio["ci95"], ratio["better"], target, met, kept, dropped])
             plot.append(dict(name=ratio["name"], ratio=ratio["ratio"], ci=ratio["ci95"], target=target, tone=tone))
-        header = ["comparison", "ours", "against", "version", "ratio", "95 %", "target", "result", "rounds"]
+        header = ["comparison", "time of", "over time of", "version", "ratio", "95 %", "target", "result", "rounds"]
         caption = ("Medians of interleaved rounds on one machine; rounds during a slow phase are dropped and counted (−n). "
                    "The result is the target's where there is one, else whether the interval excludes 1.")
         numbers = Data(["case", "name", "numerator", "denominator", "denominator_version", "ratio", "low", "high", "better", "target",
@@ -66,8 +66,16 @@ def ratio_section(record_set, names, several):
 
 
 def throughput_section(record_set, names, several):
+    """Absolute times: of the experiments' arms, then of ours and the peers' in the comparisons."""
     made = Section("Throughput")
-    for machine, records in _machines(record_set, "throughput"):
+    for kind, about in (("throughput", "The arms of the experiments. "), ("compare", "Ours and peers, the same input. ")):
+        made.blocks += _times(record_set, names, several, kind, about)
+    return made if made.blocks else None
+
+
+def _times(record_set, names, several, kind, about):
+    blocks = []
+    for machine, records in _machines(record_set, kind):
         rows, data = [], []
         for record in records:
             for timing in record.get("timings", ()):
@@ -75,7 +83,8 @@ def throughput_section(record_set, names, several):
                 low, high = (v / timing["work"] for v in timing["ci95_ns"])
                 unit = timing["work_unit"]
                 dropped = timing.get("rounds_dropped") or 0
-                rows.append([Cell(plain(record["experiment"])), Cell(plain(analysis.parse_case(record)[0])), Cell(plain(timing["arm"])),
+                rows.append([Cell(plain(record["experiment"])), Cell(plain(record["case"] if kind == "compare" else analysis.parse_case(record)[0])),
+                             Cell(plain(timing["arm"])),
                              Cell(plain(timing.get("dtype", "")) or fmt.MISSING), Cell(str(timing["threads"]), timing["threads"]),
                              Cell(fmt.duration(timing["median_ns"]), timing["median_ns"]), Cell(fmt.duration(per_unit), per_unit),
                              Cell(fmt.duration_interval(low, high, per_unit), low), Cell(plain(unit)),
@@ -83,13 +92,19 @@ def throughput_section(record_set, names, several):
                                   (" noisy" if timing.get("noisy") else ""), len(timing["samples_ns"]))])
                 data.append([record["experiment"], record["case"], timing["arm"], timing.get("dtype", ""), timing["threads"],
                              timing["median_ns"], *timing["ci95_ns"], timing["work"], unit, len(timing["samples_ns"]), dropped])
-        header = ["experiment", "data", "arm", "type", "threads", "per call", "per unit", "95 %", "unit", "rounds"]
-        made.blocks.append(Table("throughput" + ("-" + fmt.slug(machine) if several else ""),
-                                 "All arms of a case are timed interleaved in one process, each checked before its time was taken."
-                                 + _on(names, machine, several), [Column(h, h in header[4:8] or h == "rounds") for h in header], rows,
-                                 Data(["experiment", "case", "arm", "dtype", "threads", "median_ns", "low_ns", "high_ns", "work",
-                                       "work_unit", "rounds", "rounds_dropped"], data)))
-    return made if made.blocks else None
+        if not rows:
+            continue
+        header = ["experiment", "data" if kind == "throughput" else "case", "arm", "type", "threads", "per call", "per unit", "95 %",
+                  "unit", "rounds"]
+        if kind == "compare":
+            header, rows = header[1:], [row[1:] for row in rows]
+        blocks.append(Table(kind + ("-" + fmt.slug(machine) if several else ""),
+                            about + "All arms of a case are timed interleaved in one process, each checked before its time was taken; "
+                            "the interval is per unit." + _on(names, machine, several),
+                            [Column(h, h in ("threads", "per call", "per unit", "95 %", "rounds")) for h in header], rows,
+                            Data(["experiment", "case", "arm", "dtype", "threads", "median_ns", "low_ns", "high_ns", "work",
+                                  "work_unit", "rounds", "rounds_dropped"], data)))
+    return blocks
 
 
 def bench_section(record_set, names, several):
@@ -157,8 +172,17 @@ def _bench_blocks(operation, experiment, records, machine, names, several):
 def parity_section(record_set):
     """Agreement of our numbers with the peers'; the same on every machine, so machines are not told apart here."""
     made = Section("Parity")
+    made.blocks += _parity_table("parity", record_set.kind("parity"), "Largest deviation over all cases beside the bound that the "
+                                 "peer's own error allows. A missing error means that the comparison gave no number, which counts "
+                                 "as a difference.")
+    made.blocks += _parity_table("checks", record_set.kind("quality", "throughput", "bench", "compare", "curve"),
+                                 "What was compared before a time was taken.")
+    return made if made.blocks else None
+
+
+def _parity_table(name, records, caption):
     rows, data, seen = [], [], set()
-    for record in record_set.kind("parity"):
+    for record in records:
         for one in record.get("parity", ()):
             values = [one.get("preset", ""), one["what"], one["peer"], one["peer_version"], one["dtype"], one["cases"],
                       one["max_error"], one["bound"], one.get("unit", ""), one["ok"], one.get("note", "")]
@@ -169,15 +193,12 @@ def parity_section(record_set):
             rows.append([Cell(plain(v) or fmt.MISSING) for v in (values[0], values[1], "%s %s" % tuple(values[2:4]), values[4])] + [
                 Cell(str(one["cases"]), one["cases"]), Cell(fmt.significant(one["max_error"], 2), one["max_error"]),
                 Cell(fmt.significant(one["bound"], 2), one["bound"]), Cell(plain(one.get("unit", "")) or fmt.MISSING),
-                Cell("agrees" if one["ok"] else "differs", share, "good" if one["ok"] else "bad"), Cell(plain(one.get("note", "")))])
+                Cell("agrees" if one["ok"] else "differs", share, "good" if one["ok"] else "bad"),
+                Cell(plain(one.get("note", "")) or fmt.MISSING)])
             data.append(values)
     if not rows:
-        return None
+        return []
     header = ["preset", "what", "peer", "type", "cases", "max. error", "bound", "unit", "result", "note"]
-    if not any(row[-1].text for row in rows):
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    made.blocks.append(Table("parity", "Largest deviation over all cases beside the bound that the peer's own error allows. A missing "
-                             "error means that the comparison gave no number, which counts as a difference.",
-                             [Column(h, h in ("cases", "max. error", "bound")) for h in header], rows,
-                             Data(["preset", "what", "peer", "peer_version", "dtype", "cases", "max_error", "bound", "unit", "ok", "note"], data)))
-    return made
+    keep = [i for i in range(len(header)) if any(row[i].text != fmt.MISSING for row in rows)]
+    return [Table(name, caption, [Column(header[i], 4 <= i <= 6) for i in keep], [[row[i] for i in keep] for row in rows],
+                  Data(["preset", "what", "peer", "peer_version", "dtype", "cases", "max_error", "bound", "unit", "ok", "note"], data))]

@@ -73,7 +73,7 @@ def ratio_outcome(ratio):
 
 
 def ratio_sentence(ratio):
-    text = "%s: %s / %s is **%s×** %s" % (plain(ratio["name"]), plain(ratio["numerator"]), plain(ratio["denominator"]),
+    text = "%s: time of %s over %s is **%s×** %s" % (plain(ratio["name"]), plain(ratio["numerator"]), plain(ratio["denominator"]),
                                           fmt.ratio(ratio["ratio"]), fmt.ratio_interval(ratio["ci95"]))
     if ratio.get("target") is not None:
         word = "≤" if ratio["better"] == "lower" else "≥"
@@ -82,14 +82,23 @@ def ratio_sentence(ratio):
 
 
 def ratio_verdicts(record_set):
-    """How many targets are met, then every missed one by name."""
-    with_target = [r for record in record_set.kind("compare") for r in record.get("ratios", ()) if r.get("met") is not None]
-    if not with_target:
-        return []
-    met = [r for r in with_target if r["met"]]
-    out = [Verdict("%d of %s met." % (len(met), fmt.plural(len(with_target), "speed target is", "speed targets are")),
-                   "better" if len(met) == len(with_target) else "worse")]
-    out += [Verdict(ratio_sentence(r), "worse") for r in with_target if not r["met"]]
+    """How many targets are met, then every missed one by name; the same for wins and losses where there is no target."""
+    ratios = [r for record in record_set.kind("compare") for r in record.get("ratios", ())]
+    with_target = [r for r in ratios if r.get("met") is not None]
+    missed = [r for r in with_target if not r["met"]]
+    out = []
+    if with_target:
+        out.append(Verdict("%d of %s met." % (len(with_target) - len(missed), fmt.plural(len(with_target), "speed target is",
+                                                                                         "speed targets are")),
+                           "worse" if missed else "better"))
+        out += [Verdict(ratio_sentence(r), "worse") for r in missed]
+    free = [r for r in ratios if r.get("met") is None]
+    if free:
+        lost = [r for r in free if ratio_outcome(r) == "bad"]
+        even = [r for r in free if ratio_outcome(r) == "even"]
+        out.append(Verdict("Of %s without a target, %d won, %d lost, %d not separable from 1." % (
+            fmt.plural(len(free), "comparison"), len(free) - len(lost) - len(even), len(lost), len(even)), "worse" if lost else "better"))
+        out += [Verdict(ratio_sentence(r), "worse") for r in lost]
     return out
 
 
