@@ -13,6 +13,26 @@
 #include <hocket/core/tolerance.hpp>
 #include <hocket/core/view.hpp>
 
+// io: files (recordings need libsndfile: include <hocket/io/audio_file.hpp> yourself)
+#include <hocket/io/npy.hpp>
+#include <hocket/io/tsv.hpp>
+
+// eval: metrics and statistics
+#include <hocket/eval/metrics.hpp>
+#include <hocket/eval/statistics.hpp>
+
 // audio: samples to cepstra
+#include <hocket/audio/delta.hpp>
 #include <hocket/audio/mfcc.hpp>
 #include <hocket/audio/presets.hpp>
+#include <hocket/audio/spectral_statistics.hpp>
+#include <hocket/audio/stream.hpp>
+
+// linalg: products, principal components
+#include <hocket/linalg/gemm.hpp>
+#include <hocket/linalg/incremental_pca.hpp>
+#include <hocket/linalg/pca.hpp>
+
+// nn: optimisation, classification
+#include <hocket/nn/lbfgs.hpp>
+#include <hocket/nn/logistic_regression.hpp>

@@ -63,7 +63,7 @@ HOCKET_ALWAYS_INLINE vec<T> ln(vec<T> x) {
   const vec<T> special = x == T{0}       ? vec<T>{} - infinity
                          : x == infinity ? x
                                          : vec<T>{} + std::numeric_limits<T>::quiet_NaN();
-  return (x > T{0}) & (x < infinity) ? result : special;
+  return ((x > T{0}) & (x < infinity)) ? result : special;
 }
 
 template <class T>
