@@ -1,0 +1,18 @@
+#define HOCKET_COUNT_ALLOCATIONS
+#include <memory>
+#include <vector>
+
+#include <hocket/core/buffer.hpp>
+#include <hocket/measure/allocations.hpp>
+
+#include "catch.hpp"
+
+using namespace hocket;
+
+TEST_CASE("every operator new is counted", "[measure][allocations]") {
+  std::vector<double> kept(10);
+  CHECK(measure::allocations_of([&] { kept[0] = 1; }) == 0);
+  CHECK(measure::allocations_of([&] { kept.reserve(kept.capacity() + 1); }) == 1);
+  CHECK(measure::allocations_of([&] { const buffer<float> aligned(100); }) == 1);
+  CHECK(measure::allocations_of([&] { const auto many = std::make_unique<int[]>(5); }) == 1);
+}
