@@ -1,6 +1,7 @@
 // Checks that every CUDA launcher makes of its views, and the choice of an entry point by element type.
 #pragma once
 
+#include <cstdint>
 #include <limits>
 #include <type_traits>
 

@@ -161,6 +161,14 @@ HOCKET_DEVICE void load_matrix_x2_trans(unsigned (&r)[2], shared_address row) {
                : "memory");
 }
 
+HOCKET_DEVICE void load_matrix_x4_trans(unsigned (&r)[4], shared_address row) {
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+               : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+               : "r"(address)
+               : "memory");
+}
+
 /// D(16,8) += A(16,16) B(16,8); fragments as in the PTX manual, "Matrix fragments for mma.m16n8k16".
 HOCKET_DEVICE void mma_f16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800

@@ -221,8 +221,8 @@ namespace hocket::cu {
 using cuda_host::current;
 using cuda_host::location;
 
-/// The executor plays a device of compute capability 8.0; limit_mma(false) plays an older one.
-inline bool has_mma = true;
+/// The executor plays a device of compute capability 8.0; a test sets it to false to play an older one.
+inline thread_local bool has_mma = true;
 
 inline unsigned thread_x() { return current().thread.x; }
 inline unsigned thread_y() { return current().thread.y; }
@@ -424,17 +424,28 @@ inline void load_matrix_x2(unsigned (&r)[2], shared_address row, location site =
   const auto rows = detail::gather_rows(row, 16, "load_matrix_x2", site);
   for (unsigned m = 0; m < 2; ++m) r[m] = detail::matrix_pair(rows, 8 * m, lane() / 4, lane() % 4);
 }
+namespace detail {
+
+/// Elements (2 p, column) and (2 p + 1, column) of an 8x8 matrix, for the lane that holds that column's pair p.
+inline unsigned transposed_pair(const lanes<shared_address>& rows, unsigned first) {
+  const unsigned column = lane() / 4;
+  unsigned halves[2];
+  for (unsigned h = 0; h < 2; ++h) {
+    const unsigned pair = matrix_pair(rows, first, 2 * (lane() % 4) + h, column / 2);
+    halves[h] = column % 2 ? pair >> 16 : pair & 0xffffu;
+  }
+  return halves[0] | halves[1] << 16;
+}
+
+}  // namespace detail
+
 inline void load_matrix_x2_trans(unsigned (&r)[2], shared_address row, location site = location::current()) {
   const auto rows = detail::gather_rows(row, 16, "load_matrix_x2_trans", site);
-  const unsigned column = lane() / 4;
-  for (unsigned m = 0; m < 2; ++m) {
-    unsigned halves[2];
-    for (unsigned h = 0; h < 2; ++h) {
-      const unsigned pair = detail::matrix_pair(rows, 8 * m, 2 * (lane() % 4) + h, column / 2);
-      halves[h] = column % 2 ? pair >> 16 : pair & 0xffffu;
-    }
-    r[m] = halves[0] | halves[1] << 16;
-  }
+  for (unsigned m = 0; m < 2; ++m) r[m] = detail::transposed_pair(rows, 8 * m);
+}
+inline void load_matrix_x4_trans(unsigned (&r)[4], shared_address row, location site = location::current()) {
+  const auto rows = detail::gather_rows(row, 32, "load_matrix_x4_trans", site);
+  for (unsigned m = 0; m < 4; ++m) r[m] = detail::transposed_pair(rows, 8 * m);
 }
 
 namespace detail {

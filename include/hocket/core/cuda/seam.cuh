@@ -15,7 +15,7 @@
 //   shfl() shfl_xor() shfl_down() shfl_up() ballot() any() all() match_any() reduce_add() reduce_max()   whole-warp
 //   collectives atomic_add(int*) atomic_max(int*)                   integers only: results never hang on the order of
 //   float atomics copy_async16(shared, global) copy_commit() copy_wait<pending>()    cp.async; a plain copy below sm_80
-//   load_matrix_x4(r, shared) load_matrix_x2(r, shared) [_trans]       ldmatrix
+//   load_matrix_x4(r, shared) load_matrix_x2(r, shared), each with _trans   ldmatrix
 //   mma_f16(d, a, b) mma_bf16(d, a, b) mma_tf32(d, a, b)               m16n8k16, m16n8k16, m16n8k8 with f32 sums
 //   inside(condition)      a bounds test: true where the index may be used
 //   larger(m, x)           the running maximum of an online softmax
