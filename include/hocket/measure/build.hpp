@@ -129,7 +129,7 @@ inline provenance describe_build() {
   const std::string source = HOCKET_SOURCE_DIR;
   std::error_code ignored;
   if (!source.empty() && std::filesystem::exists(source + "/.git", ignored)) {
-    const std::string git = "git -C " + detail::quoted(source);
+    const std::string git = "git --no-optional-locks -C " + detail::quoted(source);
     p.git_commit = detail::output_of(git + " rev-parse HEAD 2>/dev/null");
     p.git_dirty = !detail::output_of(git + " status --porcelain --untracked-files=no 2>/dev/null").empty();
   }
