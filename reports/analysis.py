@@ -116,13 +116,15 @@ class Board:
 
 
 def macro_f1(confusion):
-    """Mean F1 over classes that occur in the truth. confusion: (..., classes, classes), rows are the truth."""
+    """Mean F1 over classes in the truth or the answers, as eval/ and scikit-learn have it.
+
+    confusion: (..., classes, classes), rows are the truth.
+    """
     right = np.einsum("...ii->...i", confusion)
     truth, said = confusion.sum(axis=-1), confusion.sum(axis=-2)
     with np.errstate(invalid="ignore", divide="ignore"):
         f1 = np.where(truth + said > 0, 2.0 * right / (truth + said), 0.0)
-    present = truth > 0
-    return np.where(present, f1, 0.0).sum(axis=-1) / np.maximum(present.sum(axis=-1), 1)
+    return f1.sum(axis=-1) / np.maximum((truth + said > 0).sum(axis=-1), 1)
 
 
 class Answers:

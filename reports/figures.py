@@ -178,7 +178,7 @@ def forest(name, rows, label, outer_name, inner_name):
 
 
 def pareto(name, rows, x_label, y_label):
-    """rows: dicts with name, x, x_ci, y, y_ci, front, dominated. Cost on a logarithmic axis, lower left to upper left is better."""
+    """rows: dicts with name, x, x_ci, y, y_ci, front, dominated, inherited (its method's x). Cost on a logarithmic axis, lower left to upper left is better."""
     with style():
         figure, (axis,) = axes(4.1)
         front = sorted((r for r in rows if r["front"]), key=lambda r: r["x"])
@@ -187,12 +187,13 @@ def pareto(name, rows, x_label, y_label):
             axis.step([r["x"] for r in front], [r["y"] for r in front], where="post", color=SERIES[0], linewidth=1.0, alpha=0.5)
         for row in rows:
             colour = SERIES[0] if row["front"] else SOFT if row["dominated"] else INK
-            if row["y_ci"]:
+            if row["y_ci"] and not row["inherited"]:
                 axis.plot([row["x"]] * 2, row["y_ci"], color=colour, linewidth=0.8, alpha=0.55)
-            if row["x_ci"]:
+            if row["x_ci"] and not row["inherited"]:
                 axis.plot(row["x_ci"], [row["y"]] * 2, color=colour, linewidth=0.8, alpha=0.55)
             axis.plot([row["x"]], [row["y"]], "o" if row["front"] else "s" if not row["dominated"] else "o",
-                      color=colour, markerfacecolor=PAPER if row["dominated"] else colour, markersize=5.5, markeredgewidth=0.9)
+                      color=colour, markerfacecolor=PAPER if row["dominated"] else colour, markersize=3.5 if row["inherited"] else 5.5,
+                      markeredgewidth=0.9)
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
         low, high = axis.get_xlim()
@@ -229,8 +230,8 @@ def ratios(name, rows, label):
         return finish(figure, name)
 
 
-def lines(name, series, x_label, y_label, log_x=False, log_y=False, x_ticks=None, height=3.5):
-    """series: list of (label, points) with points (x, y, low or None, high or None) in rising x."""
+def lines(name, series, x_label, y_label, log_x=False, log_y=False, x_ticks=None, height=3.5, levels=()):
+    """series: list of (label, points) with points (x, y, low or None, high or None) in rising x; levels: (label, y) across."""
     with style():
         figure, (axis,) = axes(height)
         if log_x:
@@ -243,6 +244,9 @@ def lines(name, series, x_label, y_label, log_x=False, log_y=False, x_ticks=None
                 axis.fill_between(x, [p[2] for p in points], [p[3] for p in points], color=colour, alpha=0.13, linewidth=0)
             axis.plot(x, [p[1] for p in points], color=colour, marker=MARKERS[i % len(MARKERS)], markersize=4,
                       linestyle="-" if i < len(SERIES) else "--", markeredgecolor=PAPER, markeredgewidth=0.4, label=label)
+        colours = {label: SERIES[i % len(SERIES)] for i, (label, _) in enumerate(series)}
+        for label, y in levels:
+            axis.axhline(y, color=colours.get(label.split(",")[0], SOFT), linewidth=1.0, linestyle=(0, (2, 2)), label=label)
         axis.set_xlabel(x_label)
         axis.set_ylabel(y_label)
         if x_ticks:
@@ -253,7 +257,7 @@ def lines(name, series, x_label, y_label, log_x=False, log_y=False, x_ticks=None
             _plain_log(axis.yaxis)
         else:
             axis.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
-        if len(series) > 1:
-            wide = max(len(label) for label, _ in series)
-            figure.legend(loc="outside upper left", ncols=max(1, min(len(series), 96 // (wide + 7))))
+        named = [label for label, _ in [*series, *levels]]
+        if len(named) > 1:
+            figure.legend(loc="outside upper left", ncols=max(1, min(len(named), 96 // (max(map(len, named)) + 7))))
         return finish(figure, name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from reports import document as doc
 
 INLINE_LIMIT = 48_000  # bytes of CSV that a page carries itself; larger ones stand beside it only
-LONG = 24  # characters; a longer cell may be broken into lines
+LONG = 30  # characters; a longer cell may be broken into lines
 _HERE = Path(__file__).resolve().parent
 
 

@@ -11,10 +11,15 @@ from reports.records import natural
 MATRIX_LIMIT = 14  # arms in the pairwise table; the CSV has all
 
 
+def singular(unit):
+    """"seconds of audio" -> "second of audio", "rows" -> "row"."""
+    first, space, rest = unit.partition(" ")
+    return (first[:-1] if first.endswith("s") else first) + space + rest
+
+
 def cost_label(unit):
     """Axis title and factor from ns per work unit."""
-    known = {"seconds of audio": ("µs per second of audio", 1e3), "second of audio": ("µs per second of audio", 1e3)}
-    return known.get(unit, ("µs per %s" % (unit[:-1] if unit.endswith("s") else unit), 1e3))
+    return "µs per %s" % singular(unit), 1e3
 
 
 def shown_unit(metric):
@@ -150,7 +155,8 @@ def _pareto(name, board, cost):
     for i, arm in enumerate(arms):
         metric, mine = arm.metrics[board.metric], cost[arm.name]
         rows.append(dict(name=arm.name, x=mine.median / factor, x_ci=[v / factor for v in mine.interval], y=metric.value * scale,
-                         y_ci=[v * scale for v in metric.test] if metric.test else None, front=i in front, dominated=i in lost))
+                         y_ci=[v * scale for v in metric.test] if metric.test else None, front=i in front, dominated=i in lost,
+                         inherited=mine.arm != arm.name))
         data.append([arm.name, mine.median / factor, *(v / factor for v in mine.interval), metric.value,
                      *(metric.test or (None, None)), i in front, i in lost])
     unit = shown_unit(arms[0].metrics[board.metric])
@@ -161,7 +167,8 @@ def _pareto(name, board, cost):
     return Figure(name + "-pareto", "%s against cost" % fmt.pretty(board.metric).capitalize(),
                   "Blue: no other arm is both cheaper and better. Hollow: another arm is cheaper and better with separated "
                   "intervals on both axes.%s Bars: 95 %% intervals over test units and over timing rounds." %
-                  ("" if sign > 0 else " Lower is better."), svg,
+                  ("" if sign > 0 else " Lower is better.") +
+                  (" Small, without bars: arms placed at the time of their method." if any(r["inherited"] for r in rows) else ""), svg,
                   Data(["arm", label, "low", "high", board.metric, "test_low", "test_high", "on_front", "dominated"], data),
                   context.command_of(unique + board.records))
 
@@ -212,7 +219,10 @@ def _axis_plots(name, board, cost):
         metrics = []
         for arm in board.arms.values():
             metrics += [m for m in arm.metrics.values() if m.name not in [k.name for k in metrics]]
+        only = ", %s" % next(iter(series)) if len(series) == 1 else ""
         for metric in metrics:
+            levels = [("%s, no %s" % (method, axis), board.arms[method].metrics[metric.name].value) for method in sorted(series, key=natural)
+                      if method in board.arms and metric.name in board.arms[method].metrics]
             lines, data = [], []
             scale = 100.0 if metric.is_share else 1.0
             for method in sorted(series, key=natural):
@@ -230,10 +240,11 @@ def _axis_plots(name, board, cost):
                 unit = shown_unit(metric)
                 title = fmt.pretty(metric.name)
                 out.append(_line_figure("%s-%s-%s" % (name, fmt.slug(metric.name), fmt.slug(axis)),
-                                        "%s against %s" % (title.capitalize() if title.islower() else title, axis), lines, axis,
+                                        "%s against %s%s" % (title.capitalize() if title.islower() else title, axis, only), lines, axis,
                                         title + (" (%s)" % unit if unit else ""),
                                         Data(["series", axis, metric.name, "test_low", "test_high",
-                                              "repetition_low", "repetition_high"], data), context.command_of(board.records)))
+                                              "repetition_low", "repetition_high"], data), context.command_of(board.records),
+                                        levels=[(label, value * scale) for label, value in levels if value is not None]))
         timed = {m: {v: cost[a.name] for v, a in s.items() if a.name in cost} for m, s in series.items()}
         if any(len({c.median for c in s.values()}) >= 3 for s in timed.values()):
             label, factor = cost_label(next(iter(cost.values())).unit)
@@ -244,20 +255,20 @@ def _axis_plots(name, board, cost):
                 if points:
                     lines.append((method, points))
             used = [c.record for s in timed.values() for c in s.values()]
-            out.append(_line_figure("%s-time-%s" % (name, fmt.slug(axis)), "Time against %s" % axis, lines, axis, label,
+            out.append(_line_figure("%s-time-%s" % (name, fmt.slug(axis)), "Time against %s%s" % (axis, only), lines, axis, label,
                                     Data(["series", axis, label, "low", "high"], data),
                                     context.command_of([r for i, r in enumerate(used) if r not in used[:i]])))
     return out
 
 
-def _line_figure(name, title, lines, x_label, y_label, data, command, note=""):
+def _line_figure(name, title, lines, x_label, y_label, data, command, note="", levels=()):
     xs = sorted({p[0] for _, points in lines for p in points})
-    ys = [p[1] for _, points in lines for p in points]
+    ys = [p[1] for _, points in lines for p in points] + [value for _, value in levels]
     log_x = xs[0] > 0 and len(xs) > 2 and xs[-1] / xs[0] >= 8
     log_y = min(ys) > 0 and max(ys) / min(ys) > 20
     if log_y:  # an interval that reaches zero cannot be drawn on a logarithmic axis
         lines = [(n, [p if p[2] is None or p[2] > 0 else (p[0], p[1], None, None) for p in pts]) for n, pts in lines]
-    svg = figures.lines(name, lines, x_label, y_label, log_x, log_y, xs if len(xs) <= 10 else None)
+    svg = figures.lines(name, lines, x_label, y_label, log_x, log_y, xs if len(xs) <= 10 else None, levels=levels)
     bands = any(p[2] is not None for _, points in lines for p in points)
     return Figure(name, title, ("Bands: 95 % intervals. " if bands else "") + note, svg, data, command)
 

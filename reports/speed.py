@@ -1,11 +1,14 @@
 """The sections about time and numerical agreement: peers and limits, throughput, kernels, parity."""
 from __future__ import annotations
 
-from reports import analysis, context, figures
+from reports import analysis, context, figures, quality
 from reports import format as fmt
-from reports.document import Cell, Column, Data, Figure, Section, Table, plain
+from reports.document import Bullets, Cell, Column, Data, Figure, Section, Table, plain
 from reports.records import natural
 from reports.verdicts import ratio_outcome
+
+
+LONGEST_NOTE = 60  # characters; longer ones stand in the CSV only
 
 
 def _machines(record_set, kind):
@@ -96,12 +99,17 @@ def _times(record_set, names, several, kind, about):
             continue
         header = ["experiment", "data" if kind == "throughput" else "case", "arm", "type", "threads", "per call", "per unit", "95 %",
                   "unit", "rounds"]
+        units = {row[8].text for row in rows}
+        if len(units) == 1:  # then the unit goes into the head
+            unit = units.pop()
+            header[6] = "per %s" % quality.singular(unit)
+            header, rows = header[:8] + header[9:], [row[:8] + row[9:] for row in rows]
         if kind == "compare":
             header, rows = header[1:], [row[1:] for row in rows]
         blocks.append(Table(kind + ("-" + fmt.slug(machine) if several else ""),
                             about + "All arms of a case are timed interleaved in one process, each checked before its time was taken; "
                             "the interval is per unit." + _on(names, machine, several),
-                            [Column(h, h in ("threads", "per call", "per unit", "95 %", "rounds")) for h in header], rows,
+                            [Column(h, h.startswith("per ") or h in ("threads", "95 %", "rounds")) for h in header], rows,
                             Data(["experiment", "case", "arm", "dtype", "threads", "median_ns", "low_ns", "high_ns", "work",
                                   "work_unit", "rounds", "rounds_dropped"], data)))
     return blocks
@@ -194,11 +202,20 @@ def _parity_table(name, records, caption):
                 Cell(str(one["cases"]), one["cases"]), Cell(fmt.significant(one["max_error"], 2), one["max_error"]),
                 Cell(fmt.significant(one["bound"], 2), one["bound"]), Cell(plain(one.get("unit", "")) or fmt.MISSING),
                 Cell("agrees" if one["ok"] else "differs", share, "good" if one["ok"] else "bad"),
-                Cell(plain(one.get("note", "")) or fmt.MISSING)])
+                Cell(plain(one.get("note", "")) if 0 < len(one.get("note", "")) <= LONGEST_NOTE else fmt.MISSING)])
             data.append(values)
     if not rows:
         return []
+    if any(len(values[-1]) > LONGEST_NOTE for values in data):
+        caption += " The CSV names the worst case of each row."
     header = ["preset", "what", "peer", "type", "cases", "max. error", "bound", "unit", "result", "note"]
     keep = [i for i in range(len(header)) if any(row[i].text != fmt.MISSING for row in rows)]
-    return [Table(name, caption, [Column(header[i], 4 <= i <= 6) for i in keep], [[row[i] for i in keep] for row in rows],
+    peers = {}
+    for row in rows:
+        peers.setdefault(row[0].text, []).append(row[2].text)
+    blocks = []
+    if 0 in keep and all(len(set(found)) == 1 for found in peers.values()):  # then the preset says who the peer is
+        blocks.append(Bullets(["%s is compared with %s." % (preset, found[0]) for preset, found in peers.items()]))
+        keep.remove(2)
+    return blocks + [Table(name, caption, [Column(header[i], 4 <= i <= 6) for i in keep], [[row[i] for i in keep] for row in rows],
                   Data(["preset", "what", "peer", "peer_version", "dtype", "cases", "max_error", "bound", "unit", "ok", "note"], data))]

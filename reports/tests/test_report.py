@@ -172,11 +172,11 @@ class Content(unittest.TestCase):
             one["items"]["unit"] = [numbers.index(u) for u in one["items"]["unit"]]
         self.assertEqual(analysis.boards(records.RecordSet(made))[0].units, 60)
 
-    def test_macro_f1_is_the_mean_over_classes_in_the_truth(self):
+    def test_macro_f1_is_the_mean_over_classes_in_truth_or_answers(self):
         import numpy as np
-        confusion = np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]])
-        f = [2 * 8 / (10 + 9), 2 * 9 / (10 + 11)]
-        self.assertAlmostEqual(float(analysis.macro_f1(confusion)), sum(f) / 2, places=12)
+        confusion = np.array([[8, 2, 0, 0], [1, 8, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
+        f = [2 * 8 / (10 + 9), 2 * 8 / (10 + 10), 0.0]  # the third class is nowhere, the fourth only answered
+        self.assertAlmostEqual(float(analysis.macro_f1(confusion)), sum(f) / 3, places=12)
 
     def test_holm_spans_a_family_of_several_data_sets(self):
         made = synthetic.quality("style", {"a": 0.6, "b": 0.66}) + synthetic.quality("drums", {"a": 0.6, "b": 0.66, "c": 0.7}, randomness=9)
