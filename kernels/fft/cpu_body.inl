@@ -263,12 +263,39 @@ void gather_rows(const T* const* rows, std::size_t n, T* lanes_out) {
     for (std::size_t lane = 0; lane < width; ++lane) lanes_out[i * width + lane] = rows[lane][i];
 }
 
-/// rows[lane][i] = lanes_in[i] for i < n and lane < count.
+/// out[lane * stride + i] = lanes_in[i] for i < n and lane < count.
 template <class T>
-void scatter_rows(const T* lanes_in, std::size_t n, std::size_t count, T* const* rows) {
-  constexpr std::size_t width = lanes<T>;
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t lane = 0; lane < count; ++lane) rows[lane][i] = lanes_in[i * width + lane];
+void scatter_rows(const T* lanes_in, std::size_t n, std::size_t count, T* out, std::size_t stride) {
+  constexpr std::size_t width = lanes<T>, step = piece_size<T>;
+  std::size_t i = 0;
+  if (count == width) {
+    for (; i + step <= n; i += step) {
+      // Within each 16 bytes the exchange of rows and columns is its own inverse.
+      vec<T> v[step];
+      if constexpr (sizeof(T) == 4) {
+        const vec<T> r0 = load(lanes_in + i * width), r1 = load(lanes_in + (i + 1) * width);
+        const vec<T> r2 = load(lanes_in + (i + 2) * width), r3 = load(lanes_in + (i + 3) * width);
+        const vec<T> a = zip_low<T>(r0, r1), b = zip_high<T>(r0, r1), c = zip_low<T>(r2, r3), d = zip_high<T>(r2, r3);
+        v[0] = pair_low<T>(a, c);
+        v[1] = pair_high<T>(a, c);
+        v[2] = pair_low<T>(b, d);
+        v[3] = pair_high<T>(b, d);
+      } else {
+        const vec<T> r0 = load(lanes_in + i * width), r1 = load(lanes_in + (i + 1) * width);
+        v[0] = zip_low<T>(r0, r1);
+        v[1] = zip_high<T>(r0, r1);
+      }
+      for (std::size_t j = 0; j < step; ++j) {
+        T row[width];
+        store_loose<T>(row, v[j]);
+        for (std::size_t g = 0; g < width; g += step) std::copy_n(row + g, step, out + (g + j) * stride + i);
+      }
+    }
+  }
+  for (; i < n; ++i)
+    for (std::size_t lane = 0; lane < count; ++lane) out[lane * stride + i] = lanes_in[i * width + lane];
 }
+
+#include <hocket/kernels/fft/rows.inl>
 
 }  // namespace hocket::kernels::fft::HOCKET_SIMD_NS

@@ -3,13 +3,14 @@
 #pragma once
 
 #include <cstddef>
-#include <hocket/core/dtype.hpp>
-#include <hocket/core/error.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <hocket/core/dtype.hpp>
+#include <hocket/core/error.hpp>
 
 namespace hocket::kernels::fft {
 

@@ -17,19 +17,25 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
-#include <hocket/core/buffer.hpp>
-#include <hocket/core/dtype.hpp>
-#include <hocket/core/error.hpp>
 #include <memory>
 #include <numbers>
 #include <utility>
 #include <vector>
 
+#include <hocket/core/buffer.hpp>
+#include <hocket/core/dtype.hpp>
+#include <hocket/core/error.hpp>
+#include <hocket/core/simd.hpp>
+
 namespace hocket::kernels::fft {
 
-/// exp(-2 pi i k / n) as (cosine, sine), exact to the last place of a double: the angle is reduced to an eighth of the
+/// Bytes of a register of an instruction set; a lane block holds this by sizeof(T) transforms.
+constexpr std::size_t register_bytes(isa level) { return level == isa::avx512 ? 64 : level == isa::avx2 ? 32 : 16; }
+
+/// exp(-2 pi i k / n) as (cosine, sine), exact to the last place of Value: the angle is reduced to an eighth of the
 /// circle in whole numbers first.
-inline std::pair<double, double> root_of_unity(std::uint64_t k, std::uint64_t n) {
+template <class Value = double>
+std::pair<Value, Value> root_of_unity(std::uint64_t k, std::uint64_t n) {
   // In eighths of the circle: 8 k / n = octant + rest / n.
   const std::uint64_t eighths = 8 * (k % n);
   const std::uint64_t octant = eighths / n;
@@ -37,8 +43,8 @@ inline std::pair<double, double> root_of_unity(std::uint64_t k, std::uint64_t n)
   if (octant % 2 == 1) rest = n - rest;
   const long double angle =
       std::numbers::pi_v<long double> / 4 * static_cast<long double>(rest) / static_cast<long double>(n);
-  double c = static_cast<double>(std::cos(angle));
-  double s = static_cast<double>(std::sin(angle));
+  Value c = static_cast<Value>(std::cos(angle));
+  Value s = static_cast<Value>(std::sin(angle));
   if ((octant + 1) / 2 % 2 == 1) std::swap(c, s);  // octants 1, 2, 5, 6
   if (octant >= 2 && octant < 6) c = -c;
   if (octant < 4) s = -s;  // the exponent is negative

@@ -3,14 +3,15 @@
 
 #if defined(HOCKET_HAVE_FFTW)
 
-#include <fftw3.h>
-
 #include <cstddef>
-#include <hocket/core/buffer.hpp>
-#include <hocket/kernels/fft/engine.hpp>
 #include <limits>
 #include <memory>
 #include <mutex>
+
+#include <fftw3.h>
+
+#include <hocket/core/buffer.hpp>
+#include <hocket/kernels/fft/engine.hpp>
 
 namespace hocket::kernels::fft {
 
@@ -29,11 +30,22 @@ struct fftw_names<float> {
   static plan make(int n, float* in, float* out, unsigned flags) {
     return fftwf_plan_dft_r2c_1d(n, in, reinterpret_cast<complex*>(out), flags);
   }
-  static plan make_complex(int n, float* in, float* out, int sign, unsigned flags) {
-    return fftwf_plan_dft_1d(n, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out), sign, flags);
+  /// `batch` dense rows, complex or real, either direction.
+  static plan make_many(int n, int batch, float* in, float* out, bool is_complex, bool inverse) {
+    auto* z = reinterpret_cast<complex*>(inverse || is_complex ? in : out);
+    auto* w = reinterpret_cast<complex*>(out);
+    const int bins = n / 2 + 1;
+    if (is_complex)
+      return fftwf_plan_many_dft(1, &n, batch, z, nullptr, 1, n, w, nullptr, 1, n,
+                                 inverse ? FFTW_BACKWARD : FFTW_FORWARD, FFTW_MEASURE);
+    if (inverse) return fftwf_plan_many_dft_c2r(1, &n, batch, z, nullptr, 1, bins, out, nullptr, 1, n, FFTW_MEASURE);
+    return fftwf_plan_many_dft_r2c(1, &n, batch, in, nullptr, 1, n, w, nullptr, 1, bins, FFTW_MEASURE);
   }
   static void run(plan p, float* in, float* out) noexcept {
     fftwf_execute_dft_r2c(p, in, reinterpret_cast<complex*>(out));
+  }
+  static void run_inverse(plan p, float* in, float* out) noexcept {
+    fftwf_execute_dft_c2r(p, reinterpret_cast<complex*>(in), out);
   }
   static void run_complex(plan p, float* in, float* out) noexcept {
     fftwf_execute_dft(p, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out));
@@ -47,11 +59,22 @@ struct fftw_names<double> {
   static plan make(int n, double* in, double* out, unsigned flags) {
     return fftw_plan_dft_r2c_1d(n, in, reinterpret_cast<complex*>(out), flags);
   }
-  static plan make_complex(int n, double* in, double* out, int sign, unsigned flags) {
-    return fftw_plan_dft_1d(n, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out), sign, flags);
+  /// `batch` dense rows, complex or real, either direction.
+  static plan make_many(int n, int batch, double* in, double* out, bool is_complex, bool inverse) {
+    auto* z = reinterpret_cast<complex*>(inverse || is_complex ? in : out);
+    auto* w = reinterpret_cast<complex*>(out);
+    const int bins = n / 2 + 1;
+    if (is_complex)
+      return fftw_plan_many_dft(1, &n, batch, z, nullptr, 1, n, w, nullptr, 1, n,
+                                inverse ? FFTW_BACKWARD : FFTW_FORWARD, FFTW_MEASURE);
+    if (inverse) return fftw_plan_many_dft_c2r(1, &n, batch, z, nullptr, 1, bins, out, nullptr, 1, n, FFTW_MEASURE);
+    return fftw_plan_many_dft_r2c(1, &n, batch, in, nullptr, 1, n, w, nullptr, 1, bins, FFTW_MEASURE);
   }
   static void run(plan p, double* in, double* out) noexcept {
     fftw_execute_dft_r2c(p, in, reinterpret_cast<complex*>(out));
+  }
+  static void run_inverse(plan p, double* in, double* out) noexcept {
+    fftw_execute_dft_c2r(p, reinterpret_cast<complex*>(in), out);
   }
   static void run_complex(plan p, double* in, double* out) noexcept {
     fftw_execute_dft(p, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out));

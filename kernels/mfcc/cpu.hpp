@@ -15,6 +15,10 @@
 #include <complex>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <span>
+#include <utility>
+
 #include <hocket/core/buffer.hpp>
 #include <hocket/core/config.hpp>
 #include <hocket/core/parallel.hpp>
@@ -23,9 +27,6 @@
 #include <hocket/core/view.hpp>
 #include <hocket/kernels/fft/cpu.hpp>
 #include <hocket/kernels/mfcc/plan.hpp>
-#include <limits>
-#include <span>
-#include <utility>
 
 namespace hocket::kernels::mfcc {
 

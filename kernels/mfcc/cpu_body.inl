@@ -130,39 +130,6 @@ void fill_wave(const plan<T>& how, const T* const* rows, T* wave) {
     for (std::size_t k = 0; k < n; ++k) store<T>(wave + k * pitch + width, vec<T>{});
 }
 
-/// X[k] and X[m - k] of a real transform of 2 m points from Z[k], Z[m - k] of the halved one, which was scaled by 1/2.
-template <class T>
-HOCKET_ALWAYS_INLINE void split_pair(complex_vec<T> a, complex_vec<T> b, const T* w, complex_vec<T>& low,
-                                     complex_vec<T>& high) {
-  const T c = w[0], s = w[1];
-  const complex_vec<T> sum = {a.re + b.re, a.im - b.im}, difference = {a.re - b.re, a.im + b.im};
-  const vec<T> re = difference.im * c + difference.re * s, im = difference.im * s - difference.re * c;
-  low = {sum.re + re, sum.im + im};
-  high = {sum.re - re, im - sum.im};
-}
-
-/// Bins 0 .. n / 2 from the transform's output, in lanes; `bins` may not be `z`.
-template <class T>
-void split_spectrum(const plan<T>& how, const T* z, T* bins) {
-  constexpr std::size_t u = wide::unit<T>;
-  const std::size_t n = how.facts().n_fft, count = how.facts().n_bins();
-  if (!how.transform().halved()) {
-    std::copy_n(z, count * u, bins);
-    return;
-  }
-  const std::size_t m = n / 2;
-  const complex_vec<T> first = load_complex(z);
-  const vec<T> zero = {};
-  store_complex(bins, complex_vec<T>{(first.re + first.im) * T{2}, zero});
-  store_complex(bins + m * u, complex_vec<T>{(first.re - first.im) * T{2}, zero});
-  for (std::size_t k = 1; k <= m / 2; ++k) {
-    complex_vec<T> low, high;
-    split_pair(load_complex(z + k * u), load_complex(z + (m - k) * u), how.transform().split() + 2 * k, low, high);
-    store_complex(bins + (m - k) * u, high);
-    store_complex(bins + k * u, low);
-  }
-}
-
 /// |X|^2 of every bin, in place: bin k's value goes to one register at bins + k * lanes.
 template <class T>
 void take_squares(std::size_t count, T* bins) {
@@ -226,12 +193,12 @@ void finish_log(const tables<T>& t, T least, const T* from, T* to) {
     store<T>(to + m * width, (larger<T>(load(from + m * width), least) + t.out_shift) * t.out_scale);
 }
 
-/// C[c] for Count coefficients from c on. The frame's own level is taken out first and put back times the row's sum: all
-/// rows but the first cancel it, and would otherwise pass through sums a hundred times larger than their result. Bands
-/// are summed by sixteens, so that a rounding error grows with 16 + M / 16 terms instead of M.
+/// C[c] for Count coefficients from c on. The frame's own level is taken out first and put back times the row's sum:
+/// all rows but the first cancel it, and would otherwise pass through sums a hundred times larger than their result.
+/// Bands are summed by sixteens, so that a rounding error grows with 16 + M / 16 terms instead of M.
 template <class T, std::size_t Count>
-HOCKET_ALWAYS_INLINE void cosines(const T* dct, const T* row_sums, std::size_t n_mfcc, std::size_t n_mels, const T* logs,
-                                  vec<T> level, T* out) {
+HOCKET_ALWAYS_INLINE void cosines(const T* dct, const T* row_sums, std::size_t n_mfcc, std::size_t n_mels,
+                                  const T* logs, vec<T> level, T* out) {
   constexpr std::size_t width = lanes<T>;
   vec<T> sums[Count] = {};
   for (std::size_t begin = 0; begin < n_mels; begin += 16) {
@@ -296,7 +263,8 @@ void emit_complex(const T* from, std::size_t rows, std::size_t count, T* out, st
     }
 }
 
-/// Spectrum of the lanes by another library's transform, one row at a time: complex bins for stage::stft, otherwise |X|^2.
+/// Spectrum of the lanes by another library's transform, one row at a time: complex bins for stage::stft, otherwise
+/// |X|^2.
 template <class T>
 void engine_spectrum(const plan<T>& how, const parts<T>& own, const T* const* rows, std::size_t count) {
   constexpr std::size_t width = lanes<T>;
@@ -357,7 +325,7 @@ T run_block(const plan<T>& how, T* memory, const span_of_samples<T>& from, std::
   } else {
     fill_wave(how, rows, own.wave);
     wide::transform(how.transform().complex(), own.wave, own.spare, own.work);
-    split_spectrum(how, own.spare, own.bins);
+    wide::split_spectrum(how.transform(), own.spare, own.bins);
   }
   if (how.stop() == stage::stft) {
     emit_complex(own.bins, how.rows(), count, out, stride);

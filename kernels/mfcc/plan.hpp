@@ -4,20 +4,18 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
+#include <string_view>
+#include <utility>
+
 #include <hocket/core/buffer.hpp>
 #include <hocket/core/error.hpp>
 #include <hocket/core/simd.hpp>
 #include <hocket/kernels/fft/engine.hpp>
 #include <hocket/kernels/fft/plan.hpp>
 #include <hocket/kernels/mfcc/tables.hpp>
-#include <memory>
-#include <string_view>
-#include <utility>
 
 namespace hocket::kernels::mfcc {
-
-/// Bytes of a register of an instruction set; lanes of T are this by sizeof(T).
-constexpr std::size_t register_bytes(isa level) { return level == isa::avx512 ? 64 : level == isa::avx2 ? 32 : 16; }
 
 /// Immutable after construction; any number of threads may run it, each on its own workspace. All members are read by
 /// the kernel and by nobody else but through the functions.
@@ -54,7 +52,7 @@ class plan {
   stage stop() const { return stop_; }
   isa level() const { return level_; }
   /// Frames that one run of the kernel body takes side by side.
-  std::size_t lanes() const { return register_bytes(level_) / sizeof(T); }
+  std::size_t lanes() const { return fft::register_bytes(level_) / sizeof(T); }
   /// Rows of the output: K bins, M bands or C coefficients.
   std::size_t rows() const {
     switch (stop_) {

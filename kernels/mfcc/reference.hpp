@@ -6,12 +6,13 @@
 #include <cmath>
 #include <complex>
 #include <cstddef>
-#include <hocket/core/rng.hpp>
-#include <hocket/core/view.hpp>
-#include <hocket/kernels/mfcc/tables.hpp>
 #include <limits>
 #include <numbers>
 #include <vector>
+
+#include <hocket/core/rng.hpp>
+#include <hocket/core/view.hpp>
+#include <hocket/kernels/mfcc/tables.hpp>
 
 namespace hocket::kernels::mfcc::reference {
 
@@ -24,10 +25,8 @@ inline std::ptrdiff_t source_index(padding pad, std::ptrdiff_t i, std::ptrdiff_t
   if (i >= 0 && i < n) return i;
   switch (pad) {
     case padding::none:
-    case padding::constant:
-      return no_sample;
-    case padding::edge:
-      return i < 0 ? 0 : n - 1;
+    case padding::constant: return no_sample;
+    case padding::edge: return i < 0 ? 0 : n - 1;
     case padding::reflect: {
       if (n == 1) return 0;
       const std::ptrdiff_t period = 2 * (n - 1);

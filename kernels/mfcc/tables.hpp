@@ -6,10 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <hocket/core/dtype.hpp>
 #include <limits>
 #include <optional>
 #include <vector>
+
+#include <hocket/core/dtype.hpp>
 
 namespace hocket::kernels::mfcc {
 
