@@ -123,7 +123,8 @@ void run_quality(case_run& run) {
     fit = pca_after_standardizing(options);
   }
   const auto seed = static_cast<std::uint64_t>(run.spec().seed.value_or(0));
-  const nested_result result = nested_cross_validation(run.options().device(), data, folds, seed, classifier(), fit);
+  const nested_result result =
+      nested_cross_validation(run.options().device(), data, folds, folds - 1, seed, classifier(), fit);
   record_classification(run.record(), data, table.ids, set.classes, result.predicted);
 }
 

@@ -1,7 +1,7 @@
 // Fold assignments and the nested choice of a strength. A unit (a piece of music, a drum kit, an image) is never
-// divided. For every outer fold: each of the other folds is validation data once, the strength with the most correct
-// validation rows is chosen, the model is fitted again on all other folds, and only then sees the outer fold. The test
-// rows take no part in any choice.
+// divided. For every outer fold: of the other folds, `inner_folds` are validation data in turn, the strength with the
+// most correct validation rows is chosen, the model is fitted again on all other folds, and only then sees the outer
+// fold. The test rows take no part in any choice.
 #pragma once
 
 #include <algorithm>
@@ -122,12 +122,12 @@ inline void apply(const transform_fit& fit, part& train, part& other) {
 
 }  // namespace detail
 
-/// Predictions for every row by nested cross-validation. Outer folds run on the device's threads; the bits do not
-/// depend on their number.
-inline nested_result nested_cross_validation(const cpu& device, const classification_data& data, std::size_t folds,
-                                             std::uint64_t seed, const nn::logistic_options& options,
+/// Predictions for every row by nested cross-validation over a given fold of every unit. Outer folds run on the
+/// device's threads; the bits do not depend on their number.
+inline nested_result nested_cross_validation(const cpu& device, const classification_data& data,
+                                             const std::vector<std::size_t>& fold_of, std::size_t folds,
+                                             std::size_t inner_folds, const nn::logistic_options& options,
                                              const transform_fit& fit = {}) {
-  const std::vector<std::size_t> fold_of = assign_folds(data, folds, seed);
   nested_result result;
   result.predicted.assign(data.rows(), 0);
   result.chosen.assign(folds, 0.0);
@@ -135,8 +135,8 @@ inline nested_result nested_cross_validation(const cpu& device, const classifica
       device, folds,
       [&](std::size_t test, std::size_t) {
         std::array<std::size_t, l2_grid.size()> correct{};
-        for (std::size_t valid = 0; valid < folds; ++valid) {
-          if (valid == test) continue;
+        for (std::size_t inner = 1; inner <= std::min(inner_folds, folds - 1); ++inner) {
+          const std::size_t valid = (test + inner) % folds;
           detail::part train = detail::take(data, fold_of, [&](std::size_t f) { return f != test && f != valid; });
           detail::part judged = detail::take(data, fold_of, [&](std::size_t f) { return f == valid; });
           detail::apply(fit, train, judged);
@@ -158,6 +158,13 @@ inline nested_result nested_cross_validation(const cpu& device, const classifica
       },
       true);
   return result;
+}
+
+/// The same with the folds of a seed.
+inline nested_result nested_cross_validation(const cpu& device, const classification_data& data, std::size_t folds,
+                                             std::size_t inner_folds, std::uint64_t seed,
+                                             const nn::logistic_options& options, const transform_fit& fit = {}) {
+  return nested_cross_validation(device, data, assign_folds(data, folds, seed), folds, inner_folds, options, fit);
 }
 
 }  // namespace hocket::experiments

@@ -2,8 +2,9 @@
 // difference says next to nothing, so only its deviation is kept: 4 C values.
 #pragma once
 
+#include <hocket/audio/delta.hpp>
+
 #include "experiments/audio_features/arm.hpp"
-#include "experiments/audio_features/deltas.hpp"
 
 namespace hocket::experiments::audio_features {
 
@@ -20,7 +21,10 @@ class mfcc_deltas final : public arm<T> {
     std::vector<double> pooled(2 * rows);
     pool<T>(cepstra.as_view(), out.first(2 * rows));
     for (const std::size_t order : {std::size_t{1}, std::size_t{2}}) {
-      savitzky_golay<T>(cepstra.as_view(), order, change.as_view());
+      audio::delta_options options;
+      options.order = order;
+      if (cepstra.columns < options.width) options.edge = audio::delta_edge::replicate;  // a short sound
+      audio::deltas<T>(cepstra.as_view(), change.as_view(), options);
       pool<T>(change.as_view(), pooled);
       std::copy_n(pooled.begin() + static_cast<std::ptrdiff_t>(rows), rows,
                   out.begin() + static_cast<std::ptrdiff_t>((1 + order) * rows));
