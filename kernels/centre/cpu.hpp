@@ -50,4 +50,15 @@ double squares(std::size_t rows, std::size_t columns, const T* x, std::size_t ld
   }
 }
 
+template <Real T>
+void add(std::size_t rows, std::size_t columns, const T* x, std::size_t ldx, double* sum, std::size_t ldsum) noexcept {
+  switch (best_isa()) {
+#if defined(__x86_64__)
+    case isa::avx512: return avx512::add<T>(rows, columns, x, ldx, sum, ldsum);
+    case isa::avx2: return avx2::add<T>(rows, columns, x, ldx, sum, ldsum);
+#endif
+    default: return baseline::add<T>(rows, columns, x, ldx, sum, ldsum);
+  }
+}
+
 }  // namespace hocket::kernels::centre

@@ -65,4 +65,16 @@ double squares(std::size_t rows, std::size_t columns, const T* x, std::size_t ld
   return rest;
 }
 
+template <class T>
+void add(std::size_t rows, std::size_t columns, const T* x, std::size_t ldx, double* sum, std::size_t ldsum) noexcept {
+  for (std::size_t i = 0; i < rows; ++i, x += ldx, sum += ldsum) {
+    std::size_t j = 0;
+    for (; j + lanes <= columns; j += lanes) {
+      wide_unaligned* to = reinterpret_cast<wide_unaligned*>(sum + j);
+      *to = wide_unaligned(wide(*to) + load(x + j));
+    }
+    for (; j < columns; ++j) sum[j] += static_cast<double>(x[j]);
+  }
+}
+
 }  // namespace hocket::kernels::centre::HOCKET_SIMD_NS

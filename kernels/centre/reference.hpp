@@ -36,4 +36,12 @@ double reference_squares(std::size_t rows, std::size_t columns, const T* x, std:
   return sum;
 }
 
+/// sum(i, j) += x(i, j), in f64.
+template <Real T>
+void reference_add(std::size_t rows, std::size_t columns, const T* x, std::size_t ldx, double* sum,
+                   std::size_t ldsum) noexcept {
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < columns; ++j) sum[i * ldsum + j] += static_cast<double>(x[i * ldx + j]);
+}
+
 }  // namespace hocket::kernels::centre

@@ -180,17 +180,20 @@ void complete_rows(std::size_t first, std::size_t r, std::size_t n, T* rows) {
 inline std::size_t own_eigen_workspace(std::size_t n, std::size_t /*k*/) { return 9 * n; }
 
 /// The k largest eigenvalues of the symmetric `a` (n,n), in falling order, and their eigenvectors as rows of `vectors`
-/// (k,n). Destroys `a`.
+/// (k,n); only the values when `vectors` is null. Destroys `a`.
 template <Real T>
 bool own_eigen(std::size_t n, std::size_t k, T* a, T* values, T* vectors, T* workspace) noexcept {
   if (n == 0 || k == 0) return true;
   const routines<T> use = best_routines<T>();
   T largest = 0;  // scale to order 1: squares neither overflow nor vanish
-  for (std::size_t i = 0; i < n * n; ++i) largest = std::max(largest, std::abs(a[i]));
-  if (largest == 0 || !std::isfinite(largest)) {
+  for (std::size_t i = 0; i < n * n; ++i) {
+    if (!std::isfinite(a[i])) return false;
+    largest = std::max(largest, std::abs(a[i]));
+  }
+  if (largest == 0) {
     std::fill_n(values, k, T(0));
-    complete_rows(0, k, n, vectors);
-    return largest == 0;
+    if (vectors) complete_rows(0, k, n, vectors);
+    return true;
   }
   for (std::size_t i = 0; i < n * n; ++i) a[i] /= largest;
   T *d = workspace, *e = d + n, *beta = e + n, *sorted = beta + n, *off = sorted + n, *work = off + n;
@@ -199,6 +202,8 @@ bool own_eigen(std::size_t n, std::size_t k, T* a, T* values, T* vectors, T* wor
   std::copy_n(e, n - 1, off);
   if (!tridiagonal_values(n, sorted, off)) return false;
   std::sort(sorted, sorted + n, std::greater<T>());
+  for (std::size_t v = 0; v < k; ++v) values[v] = sorted[v] * largest;
+  if (!vectors) return true;
   T norm = 0;
   for (std::size_t i = 0; i < n; ++i)
     norm = std::max(norm, std::abs(d[i]) + (i > 0 ? std::abs(e[i - 1]) : T(0)) + (i + 1 < n ? std::abs(e[i]) : T(0)));
@@ -208,19 +213,20 @@ bool own_eigen(std::size_t n, std::size_t k, T* a, T* values, T* vectors, T* wor
     T* x = vectors + v * n;
     for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<T>(random.next_uniform() - 0.5);
     for (int turn = 0; turn < 4; ++turn) {
-      for (std::size_t q = 0; q < v; ++q) use.add_scaled(n, -use.dot(n, x, vectors + q * n), vectors + q * n, x);
       T size = 0;
       for (std::size_t i = 0; i < n; ++i) size = std::max(size, std::abs(x[i]));
       for (std::size_t i = 0; i < n; ++i) x[i] /= size;
-      const T scale = 1 / std::sqrt(use.dot(n, x, x));
-      for (std::size_t i = 0; i < n; ++i) x[i] *= scale;
+      // projected until little is taken away: a vector of a repeated eigenvalue lies mostly in the earlier ones
+      T before = use.dot(n, x, x);
+      for (int pass = 0; pass < 5; ++pass) {
+        for (std::size_t q = 0; q < v; ++q) use.add_scaled(n, -use.dot(n, x, vectors + q * n), vectors + q * n, x);
+        const T after = use.dot(n, x, x), scale = 1 / std::sqrt(after);
+        for (std::size_t i = 0; i < n; ++i) x[i] *= scale;
+        if (after > before / 4) break;
+        before = 1;
+      }
       if (turn < 3) shifted_solve(n, d, e, sorted[v], tiny, x, work);
     }
-    // a second projection makes the last one exact ("twice is enough")
-    for (std::size_t q = 0; q < v; ++q) use.add_scaled(n, -use.dot(n, x, vectors + q * n), vectors + q * n, x);
-    const T scale = 1 / std::sqrt(use.dot(n, x, x));
-    for (std::size_t i = 0; i < n; ++i) x[i] *= scale;
-    values[v] = sorted[v] * largest;
   }
   use.back_transform(n, k, a, beta, vectors);
   return true;
@@ -236,8 +242,10 @@ bool own_svd(std::size_t m, std::size_t n, T* a, T* values, T* rows, T* workspac
   const std::size_t r = std::min(m, n);
   if (r == 0) return true;
   T largest = 0;
-  for (std::size_t i = 0; i < m * n; ++i) largest = std::max(largest, std::abs(a[i]));
-  if (!std::isfinite(largest)) return false;
+  for (std::size_t i = 0; i < m * n; ++i) {
+    if (!std::isfinite(a[i])) return false;
+    largest = std::max(largest, std::abs(a[i]));
+  }
   if (largest > 0)
     for (std::size_t i = 0; i < m * n; ++i) a[i] /= largest;
   if (m > n) use.triangularise(m, n, a, workspace);

@@ -16,7 +16,8 @@ struct engine {
   std::string_view name;
   int rank = 0;                                                            ///< "best" is the engine of the highest rank
   std::size_t (*eigen_workspace)(std::size_t n, std::size_t k) = nullptr;  ///< elements of T
-  /// k largest eigenvalues of the symmetric a (n,n), falling, eigenvectors as rows (k,n); destroys a
+  /// k largest eigenvalues of the symmetric a (n,n), falling, eigenvectors as rows (k,n), not made when null; destroys
+  /// a
   bool (*eigen)(std::size_t n, std::size_t k, T* a, T* values, T* vectors, T* workspace) noexcept = nullptr;
   std::size_t (*svd_workspace)(std::size_t m, std::size_t n) = nullptr;
   /// r = min(m, n) singular values of a (m,n), falling, right singular vectors as rows (r,n); destroys a

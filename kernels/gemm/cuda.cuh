@@ -249,10 +249,12 @@ HOCKET_DEVICE void mma_or_twin(const T* a, const T* b, float* c, const product& 
 
 // nn, nt, tn, tt: which of A and B is stored transposed.
 #define HOCKET_GEMM_KERNELS(layout, ta, tb)                                                         \
+  /* launch: grid ceil(n / 64) x ceil(m / 64); block 256; shared 0 */                               \
   HOCKET_KERNEL_BOUNDS(hocket_gemm_tiled_##layout##_f32, 256, 2)                                    \
   (const float* a, const float* b, float* c, hocket::kernels::gemm::gpu::product p) {               \
     hocket::kernels::gemm::gpu::tiled<ta, tb>(a, b, c, p);                                          \
   }                                                                                                 \
+  /* launch: grid ceil(n / 64) x ceil(m / 64); block 128; shared 0 */                               \
   HOCKET_KERNEL_BOUNDS(hocket_gemm_mma_##layout##_f16, 128, 2)                                      \
   (const hocket::f16* a, const hocket::f16* b, float* c, hocket::kernels::gemm::gpu::product p) {   \
     hocket::kernels::gemm::gpu::mma_or_twin<ta, tb>(a, b, c, p);                                    \

@@ -162,15 +162,15 @@ krylov_result<T> block_krylov(std::size_t d, std::size_t k, const krylov_options
   start(w);
   std::size_t first = 0, count = orthonormalise(w, 0, 0);
   double sum_before = 0, gain_before = 0;
+  int checks = 0;
   std::vector<double> ritz;
   const auto ritz_values = [&](std::size_t m, std::size_t wanted, double* vectors) {
-    std::vector<double> small(m * m), workspace(dense.eigen_workspace(m, wanted)), rows(wanted * m);
+    std::vector<double> small(m * m), workspace(dense.eigen_workspace(m, wanted));
     for (std::size_t i = 0; i < m; ++i)
       for (std::size_t j = 0; j < m; ++j)
         small[i * m + j] = (projected[i * capacity + j] + projected[j * capacity + i]) / 2;
     ritz.assign(wanted, 0);
-    const bool ok =
-        dense.eigen(m, wanted, small.data(), ritz.data(), vectors ? vectors : rows.data(), workspace.data());
+    const bool ok = dense.eigen(m, wanted, small.data(), ritz.data(), vectors, workspace.data());
     expects(ok, errc::bad_value, "the Rayleigh-Ritz problem of ", m, " dimensions did not converge; scale the data");
   };
   while (count > 0 && result.steps < options.steps) {
@@ -188,17 +188,21 @@ krylov_result<T> block_krylov(std::size_t d, std::size_t k, const krylov_options
       double sum = 0;
       for (const double value : ritz) sum += value;
       const double gain = sum - sum_before, residual = std::max(options.total - sum, 0.0);
-      // gains fall at least geometrically, so what is still to come is less than gain * r / (1 - r)
-      const double r = gain_before > 0 ? std::clamp(gain / gain_before, 0.0, 0.9) : 0.9;
-      const double to_come = std::max(gain, 0.0) * r / (1 - r);
-      result.excess = residual > to_come ? to_come / (residual - to_come) : 0;
       const double noise = options.total * static_cast<double>(std::numeric_limits<T>::epsilon());
-      if (gain_before > 0 && (to_come <= options.tolerance * (residual - to_come) || to_come <= noise)) {
-        result.converged = true;
-        break;
+      ++checks;
+      if (checks > 1) {
+        // gains fall at least geometrically, so what is still to come is less than gain * r / (1 - r); a first gain has
+        // no ratio yet and is taken to be halved
+        const double r = checks > 2 ? std::clamp(gain / gain_before, 0.0, 0.9) : 0.5;
+        const double to_come = std::max(gain, 0.0) * r / (1 - r);
+        result.excess = residual > to_come ? to_come / (residual - to_come) : 0;
+        if (to_come <= options.tolerance * (residual - to_come) || gain <= noise) {
+          result.converged = true;
+          break;
+        }
+        gain_before = std::max(gain, std::numeric_limits<double>::min());
       }
       sum_before = sum;
-      gain_before = gain > 0 ? gain : std::numeric_limits<double>::min();
     }
     if (result.steps == options.steps || m >= capacity) break;
     double largest = 0;

@@ -38,11 +38,13 @@ class centred_matrix {
         mean_(x.extent(1)),
         rest_(x.extent(1)) {
     const std::size_t n = rows(), d = columns();
-    tile_rows_ = std::clamp<std::size_t>((tile_bytes / sizeof(T)) / std::max<std::size_t>(d, 1) / 12 * 12, 24, 240);
-    tile_rows_ = std::min(tile_rows_, std::max<std::size_t>(n, 1));
-    const std::size_t least = std::max<std::size_t>(tile_rows_, (n + most_groups - 1) / most_groups);
-    group_rows_ = (least + tile_rows_ - 1) / tile_rows_ * tile_rows_;
+    // eight groups of nearly equal size, each of tiles of nearly equal height
+    const std::size_t least = std::max<std::size_t>(std::min<std::size_t>(n, 64), (n + most_groups - 1) / most_groups);
+    group_rows_ = std::max<std::size_t>(least, 1);
     groups_ = (n + group_rows_ - 1) / group_rows_;
+    const std::size_t tallest = std::clamp<std::size_t>(tile_bytes / sizeof(T) / std::max<std::size_t>(d, 1), 24, 240);
+    const std::size_t tiles = (group_rows_ + tallest - 1) / tallest;
+    tile_rows_ = (group_rows_ + tiles - 1) / tiles;
     // neighbouring rows must not fall into one set of the cache: no power-of-two distance
     ld_ = (d + 15) / 16 * 16 + 16;
     for (int worker = 0; worker < device.threads; ++worker) tiles_.emplace_back(tile_rows_ * ld_);
@@ -74,29 +76,30 @@ class centred_matrix {
                                  high_.data() + column, low_.data() + column, out, ld);
   }
 
-  /// Squared Frobenius norm of the centred matrix.
+  /// Squared Frobenius norm of the centred matrix; costs a pass over the data unless a product has been made before.
   double squares() {
+    if (squares_ >= 0) return squares_;
     std::vector<double> parts(groups_);
     for_each_group([&](std::size_t group, std::size_t first, std::size_t count, T* tile, std::size_t) {
       subtract(first, count, 0, columns(), tile, ld_);
       parts[group] += kernels::centre::squares<T>(count, columns(), tile, ld_);
     });
-    double sum = 0;
-    for (const double part : parts) sum += part;
-    return sum;
+    squares_ = 0;
+    for (const double part : parts) squares_ += part;
+    return squares_;
   }
 
   /// out (D,b) = Xc^T (Xc q), q (D,b): one pass over the data.
   void normal_product(view<const T, 2> q, view<T, 2> out) {
     const std::size_t d = columns(), b = q.extent(1);
     reserve(b);
-    std::fill_n(partial_.data(), groups_ * d * b, T(0));
     for_each_group([&](std::size_t group, std::size_t first, std::size_t count, T* tile, std::size_t worker) {
       subtract(first, count, 0, d, tile, ld_);
       T* y = narrow_.data() + worker * tile_rows_ * b;
       T* sum = partial_.data() + group * d * b;
       products_.tile({count, b, d, false, false, ld_, q.stride(0), b}, T(1), tile, q.data(), T(0), y, worker);
-      products_.tile({d, b, count, true, false, ld_, b, b}, T(1), tile, y, T(1), sum, worker);
+      products_.tile({d, b, count, true, false, ld_, b, b}, T(1), tile, y, T(first == group * group_rows_ ? 0 : 1), sum,
+                     worker);
     });
     join(d, b, out);
   }
@@ -105,12 +108,17 @@ class centred_matrix {
   void transposed_product(view<const T, 2> y, view<T, 2> out) {
     const std::size_t d = columns(), b = y.extent(1);
     reserve(b);
-    std::fill_n(partial_.data(), groups_ * d * b, T(0));
+    std::vector<double> parts(groups_);
     for_each_group([&](std::size_t group, std::size_t first, std::size_t count, T* tile, std::size_t worker) {
       subtract(first, count, 0, d, tile, ld_);
-      products_.tile({d, b, count, true, false, ld_, y.stride(0), b}, T(1), tile, y.data() + first * y.stride(0), T(1),
-                     partial_.data() + group * d * b, worker);
+      if (squares_ < 0) parts[group] += kernels::centre::squares<T>(count, d, tile, ld_);
+      products_.tile({d, b, count, true, false, ld_, y.stride(0), b}, T(1), tile, y.data() + first * y.stride(0),
+                     T(first == group * group_rows_ ? 0 : 1), partial_.data() + group * d * b, worker);
     });
+    if (squares_ < 0) {
+      squares_ = 0;
+      for (const double part : parts) squares_ += part;
+    }
     join(d, b, out);
   }
 
@@ -137,7 +145,7 @@ class centred_matrix {
   }
 
  private:
-  static constexpr std::size_t tile_bytes = std::size_t{1} << 20;  ///< half of a second-level cache
+  static constexpr std::size_t tile_bytes = std::size_t{8} << 20;  ///< a share of the last-level cache
   static constexpr std::size_t most_groups = 8;  ///< partial sums kept apart; so many threads can work at once
 
   /// body(group, first row, rows, tile, worker): the tiles of a group in order, on one thread.
@@ -207,6 +215,7 @@ class centred_matrix {
   std::size_t tile_rows_ = 0, group_rows_ = 0, groups_ = 0, ld_ = 0;
   std::vector<buffer<T>> tiles_;
   buffer<T> partial_, narrow_;
+  double squares_ = -1;  ///< not known yet
 };
 
 }  // namespace hocket::linalg

@@ -24,8 +24,7 @@ void add_product(gemm_plan<T>& products, std::size_t m, std::size_t n, std::size
                  const T* left, std::size_t ldl, const T* right, std::size_t ldr, T* product, double* sum,
                  std::size_t ld, std::size_t worker) {
   products.tile({m, n, depth, !transposed, transposed, ldl, ldr, n}, T(1), left, right, T(0), product, worker);
-  for (std::size_t i = 0; i < m; ++i)
-    for (std::size_t j = 0; j < n; ++j) sum[i * ld + j] += static_cast<double>(product[i * n + j]);
+  kernels::centre::add<T>(m, n, product, n, sum, ld);
 }
 
 inline void mirror_upper(std::size_t n, std::vector<double>& a) {
@@ -81,8 +80,10 @@ std::vector<double> normal_matrix_in(centred_matrix<T>& x, const gemm_options& e
         }
       },
       true);
-  for (std::size_t group = 1; group < groups; ++group)
-    for (std::size_t e = 0; e < d * d; ++e) sums[0][e] += sums[group][e];
+  for_each_tile(x.device(), d, [&](std::size_t i, std::size_t) {
+    for (std::size_t group = 1; group < groups; ++group)
+      kernels::centre::add<double>(1, d - i, sums[group].data() + i * d + i, d, sums[0].data() + i * d + i, d);
+  });
   mirror_upper(d, sums[0]);
   return std::move(sums[0]);
 }

@@ -45,7 +45,7 @@ struct pca_options {
   std::uint64_t seed = 0;
   std::size_t oversample = 10;
   std::optional<std::size_t> n_iter;
-  double tolerance = 2e-5;
+  double tolerance = 1e-4;
   std::optional<std::size_t> batch_rows;
   std::string gemm = "best";
   std::string dense = "best";
