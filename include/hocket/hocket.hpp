@@ -23,9 +23,12 @@
 
 // audio: samples to cepstra
 #include <hocket/audio/delta.hpp>
+#include <hocket/audio/fft.hpp>
+#include <hocket/audio/istft.hpp>
 #include <hocket/audio/mfcc.hpp>
 #include <hocket/audio/presets.hpp>
 #include <hocket/audio/spectral_statistics.hpp>
+#include <hocket/audio/stft.hpp>
 #include <hocket/audio/stream.hpp>
 
 // linalg: products, principal components

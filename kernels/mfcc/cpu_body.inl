@@ -45,7 +45,7 @@ T prepare_row(const plan<T>& how, const span_of_samples<T>& from, std::size_t f,
     std::copy_n(from.data + begin, length, x);
   } else {
     for (std::size_t i = 0; i < length; ++i) {
-      const std::ptrdiff_t at = padded_index(t.pad, begin + static_cast<std::ptrdiff_t>(i), from.size);
+      const std::ptrdiff_t at = padded_index(t.pad, t.position(begin + static_cast<std::ptrdiff_t>(i), from.size), from.size);
       x[i] = at == outside ? T{0} : from.data[at];
     }
   }

@@ -71,7 +71,7 @@ void window_frame(const tables<T>& t, const view<const T, 1>& clip, std::size_t 
   x.assign(length, 0.0);
   for (std::size_t i = 0; i < length; ++i) {
     const std::ptrdiff_t at =
-        source_index(t.pad, static_cast<std::ptrdiff_t>(f * t.hop) - t.lead + static_cast<std::ptrdiff_t>(i), n);
+        source_index(t.pad, t.position(static_cast<std::ptrdiff_t>(f * t.hop + i) - t.lead, n), n);
     if (at != no_sample)
       x[i] = static_cast<double>(clip[static_cast<std::size_t>(at)]) * static_cast<double>(t.sample_scale);
     if (t.dither != T{0}) x[i] += static_cast<double>(t.dither) * noise.normal_at(f * length + i);

@@ -50,7 +50,8 @@ struct tables {
   std::size_t fft_offset = 0;    ///< where sample 0 of the frame lies in the transform's input; the rest is zero
   std::ptrdiff_t lead = 0;       ///< samples that frame 0 reaches before x[0]; negative when it begins later
   padding pad = padding::none;
-  bool drop_last_frame = false;  ///< Whisper
+  bool split_reflection = false;  ///< librosa's: see position()
+  bool drop_last_frame = false;   ///< Whisper
 
   // --- each frame, before the transform, in this order ---
   T sample_scale = 1;  ///< multiplies every sample as it is read
@@ -90,6 +91,15 @@ struct tables {
   T energy_scale = 1;  ///< what the lifter does to coefficient 0
 
   std::size_t n_bins() const { return n_fft / 2 + 1; }
+  /// The position whose padding stands at position i of a clip of n samples: i itself, but for one sample. librosa pads
+  /// the tail of a clip as a piece of its own; when hop >= n_fft / 2, n_fft is even and the clip is a whole number of
+  /// hops, that piece has n_fft / 2 samples, one too few, and its last reflection turns around once more.
+  std::ptrdiff_t position(std::ptrdiff_t i, std::ptrdiff_t n) const {
+    const auto half = static_cast<std::ptrdiff_t>(n_fft / 2), step = static_cast<std::ptrdiff_t>(hop);
+    const bool turns = split_reflection && i == n + half - 1 && n_fft % 2 == 0 && half >= 2 && step >= half &&
+                       n % step == 0 && n >= 2 * step;
+    return turns ? n - half + 1 : i;
+  }
   /// Frames of a clip of n samples. A centred clip is lengthened by n_fft / 2 on both sides, which for an odd n_fft is
   /// one sample less than n_fft.
   std::size_t frames(std::size_t n) const {
