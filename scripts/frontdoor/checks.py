@@ -84,6 +84,7 @@ def run_full(tally, definitions):
     rooms = ["-L", "room"]
     if (build.folder("release") / "CTestTestfile.cmake").is_file():
         ctest(tally, "release", "long ", ["-C", "full", "-L", "long"], timeout=3000)
+        ctest(tally, "release", "every compiler ", ["-R", "^headers_alone$"], {"HOCKET_EVERY_HEADER": "1"}, timeout=3000)
         for isa in ("baseline", "avx2", "avx512"):
             ctest(tally, "release", f"isa {isa} ", rooms, {"HOCKET_ISA": isa})
     if built(tally, "debug", "sanitizers ", definitions):

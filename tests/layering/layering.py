@@ -113,22 +113,27 @@ def resolve(root, include):
     return path if path.is_file() else None
 
 
+def reached_by_umbrella(root):
+    """{path: [(line, include), ...]} of hocket.hpp and of every header of ours that it reaches."""
+    reached, queue = {}, [root / "include" / "hocket" / "hocket.hpp"]
+    while queue:
+        path = queue.pop().resolve()
+        if path not in reached:
+            reached[path] = list(includes(path))
+            queue += [target for _, include in reached[path] if include.startswith("hocket/") and (target := resolve(root, include))]
+    return reached
+
+
 def umbrella(root):
     """hocket.hpp reaches every public header but those that need an optional library, and no vendor header."""
-    start = root / "include" / "hocket" / "hocket.hpp"
-    if not start.is_file():
+    if not (root / "include" / "hocket" / "hocket.hpp").is_file():
         yield "include/hocket/hocket.hpp is missing"
         return
-    reached, queue = {start.resolve()}, [start]
-    while queue:
-        path = queue.pop()
-        for number, include in includes(path):
+    reached = reached_by_umbrella(root)
+    for path, lines in reached.items():
+        for number, include in lines:
             if include.startswith(VENDOR_HEADERS):
                 yield f"{path.relative_to(root)}:{number}: the umbrella reaches the optional library's {include}"
-            target = resolve(root, include) if include.startswith("hocket/") else None
-            if target and target.resolve() not in reached:
-                reached.add(target.resolve())
-                queue.append(target)
     for path, room in headers(root):
         public = room in UMBRELLA_ROOMS and path.suffix == ".hpp" and "detail" not in path.parts
         if public and path.resolve() not in reached and not needs_optional_library(root, path):
