@@ -1,8 +1,9 @@
 """From records to what a report says about quality: arms, pooled metrics with two kinds of interval, pairs, ranks.
 
-An arm is a method with its axes; a repetition is one (seed, fold) of it. Repetitions differ in what was trained and in how
-the data were split; items and units differ in what was tested. The two are never mixed into one interval.
+An arm is a method with its axes; a repetition is one (seed, fold) of it. Repetitions differ in what was trained and in
+how the data were split; items and units differ in what was tested. The two are never mixed into one interval.
 """
+
 from __future__ import annotations
 
 import itertools
@@ -16,6 +17,7 @@ from reports.records import natural
 
 MARGIN = 0.02  # two accuracies closer than this (as a share) count as equivalent when the data show it
 FROM_ITEMS = ("accuracy", "macro_f1")  # computed again from the answers, pooled over folds
+MEMORY = "peak_memory"
 UNITS_OF_SHARES = ("fraction", "share", "1", "")
 
 
@@ -51,12 +53,13 @@ def axes_of(arm):
 @dataclass
 class Metric:
     """One metric of one arm. value is None when no repetition defined it."""
+
     name: str
     unit: str
     better: str
     value: object
-    test: object = None   # 95 % interval over test units
-    seed: object = None   # 95 % interval over repetitions
+    test: object = None  # 95 % interval over test units
+    seed: object = None  # 95 % interval over repetitions
     runs: list = field(default_factory=list)
     test_method: str = ""
 
@@ -80,12 +83,13 @@ class Arm:
 @dataclass
 class Board:
     """All arms of one data set of one experiment on one machine."""
+
     machine: str
     experiment: str
     dataset: str
     arms: dict
-    metric: str = ""            # the ranked metric: the first of the records
-    repetition: str = "seeds"   # what the seed interval runs over
+    metric: str = ""  # the ranked metric: the first of the records
+    repetition: str = "seeds"  # what the seed interval runs over
     units: int = 0
     items: int = 0
     comparisons: dict = field(default_factory=dict)  # (a, b) -> Comparison, both directions
@@ -103,11 +107,13 @@ class Board:
 
     def ordered(self):
         """Arms from best to worst value of the ranked metric; undefined ones last."""
+
         def key(arm):
             metric = arm.metrics.get(self.metric)
             if metric is None or metric.value is None:
                 return (1, 0.0, natural(arm.name))
             return (0, -metric.value if metric.better == "higher" else metric.value, natural(arm.name))
+
         return sorted(self.arms.values(), key=key)
 
     @property
@@ -131,18 +137,22 @@ class Answers:
     """The answers of one arm by split unit: confusion counts per unit, per seed."""
 
     def __init__(self, repetitions):
-        self.by_unit = {}   # unit key -> confusion counts over all repetitions
-        self.by_seed = {}   # seed -> confusion counts
+        self.by_unit = {}  # unit key -> confusion counts over all repetitions
+        self.by_seed = {}  # seed -> confusion counts
         self.signature = {}  # (seed, fold) -> what was asked: equal for arms that can be paired
         local = self._units_are_local(repetitions)
-        self.classes = 1 + max((max(r["items"]["truth"] + r["items"]["predicted"], default=0)
-                                for r in repetitions.values()), default=0)
+        self.classes = 1 + max(
+            (max(r["items"]["truth"] + r["items"]["predicted"], default=0) for r in repetitions.values()), default=0
+        )
         for where in sorted(repetitions):
             items = repetitions[where]["items"]
             ids = items["ids_sha256"]
             units = items.get("unit")
-            keys = [(ids, i) for i in range(len(items["truth"]))] if not units else \
-                [(ids, u) if local else ("", u) for u in units]
+            keys = (
+                [(ids, i) for i in range(len(items["truth"]))]
+                if not units
+                else [(ids, u) if local else ("", u) for u in units]
+            )
             self.signature[where] = (ids, tuple(items["truth"]))
             seed_counts = self.by_seed.setdefault(where[0], np.zeros((self.classes,) * 2, dtype=np.int64))
             for key, truth, said in zip(keys, items["truth"], items["predicted"]):
@@ -220,9 +230,25 @@ def _averaged(name, like, repetitions):
     if not runs:
         return Metric(name, like["unit"], like["better"], None)
     single = len(runs) == 1
-    return Metric(name, like["unit"], like["better"], math.fsum(runs) / len(runs),
-                  tuple(only["ci_test"]) if single and only.get("ci_test") else None,
-                  statistics.student_interval(runs), runs, only.get("ci_method", "") if single else "")
+    return Metric(
+        name,
+        like["unit"],
+        like["better"],
+        math.fsum(runs) / len(runs),
+        tuple(only["ci_test"]) if single and only.get("ci_test") else None,
+        statistics.student_interval(runs),
+        runs,
+        only.get("ci_method", "") if single else "",
+    )
+
+
+def _memory(repetitions):
+    """Peak resident memory of the processes that ran an arm, as a metric; None unless every record has it."""
+    peaks = [r.get("memory", {}).get("rss_peak_bytes") for _, r in sorted(repetitions.items())]
+    if not all(peaks):
+        return None
+    runs = [peak / 2.0**20 for peak in peaks]
+    return Metric(MEMORY, "MiB", "lower", math.fsum(runs) / len(runs), None, statistics.student_interval(runs), runs)
 
 
 def _contradictions(record, name):
@@ -270,15 +296,28 @@ def _board(where, grouped):
             if like is None:
                 continue
             if with_items and name in FROM_ITEMS:
-                single = [float(m["value"]) for w in sorted(arm.repetitions) for m in [_recorded(arm.repetitions[w], name)]
-                          if m and m["value"] is not None] if board.repetition == "folds" else None
+                single = (
+                    [
+                        float(m["value"])
+                        for w in sorted(arm.repetitions)
+                        for m in [_recorded(arm.repetitions[w], name)]
+                        if m and m["value"] is not None
+                    ]
+                    if board.repetition == "folds"
+                    else None
+                )
                 arm.metrics[name] = _from_items(name, like, answers[arm.name], single)
             else:
                 arm.metrics[name] = _averaged(name, like, arm.repetitions)
+        memory = _memory(arm.repetitions)
+        if memory is not None:
+            arm.metrics[MEMORY] = memory
     if answers:
         board.units = max(len(a.keys) for a in answers.values())
-        board.items = max(sum(len(r["items"]["truth"]) for r in board.arms[name].repetitions.values())
-                          // max(1, len(a.by_seed)) for name, a in answers.items())
+        board.items = max(
+            sum(len(r["items"]["truth"]) for r in board.arms[name].repetitions.values()) // max(1, len(a.by_seed))
+            for name, a in answers.items()
+        )
         if board.metric in FROM_ITEMS:
             _compare(board, answers)
     return board
@@ -287,8 +326,11 @@ def _board(where, grouped):
 def _compare(board, answers):
     """All pairs of arms that answered the same questions; the rest is listed as unpaired."""
     reference = max(sorted(answers, key=natural), key=lambda name: len(answers[name].signature))
-    fit = [name for name in answers if answers[name].signature == answers[reference].signature
-           and answers[name].keys == answers[reference].keys]
+    fit = [
+        name
+        for name in answers
+        if answers[name].signature == answers[reference].signature and answers[name].keys == answers[reference].keys
+    ]
     board.unpaired = [name for name in board.arms if name not in fit]
     pairs = list(itertools.combinations(fit, 2))
     keys = answers[reference].keys
@@ -305,8 +347,9 @@ def _correct(family):
     for (board, (a, b), one), p in zip(listed, adjusted):
         fields = dict(p=one.p, holm_p=p, resolvable=one.resolvable, units=one.units, margin=one.margin)
         board.comparisons[(a, b)] = statistics.Comparison(a, b, one.difference, one.interval, one.interval90, **fields)
-        board.comparisons[(b, a)] = statistics.Comparison(b, a, -one.difference, _mirror(one.interval),
-                                                          _mirror(one.interval90), **fields)
+        board.comparisons[(b, a)] = statistics.Comparison(
+            b, a, -one.difference, _mirror(one.interval), _mirror(one.interval90), **fields
+        )
 
 
 def _mirror(interval):
@@ -320,11 +363,13 @@ def _rank(board):
         board.arms[name].rank = rank
 
 
-# ---- times ------------------------------------------------------------------------------------------------------------
+# ---- times -----------------------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Cost:
     """Time of one work unit for one arm, in ns."""
+
     arm: str
     median: float
     interval: tuple
@@ -335,8 +380,8 @@ class Cost:
 
 
 def costs(record_set, board):
-    """arm of the board -> Cost: from throughput cases of the same machine and experiment, the exact arm before its method,
-    the same data set before any other, one thread before more."""
+    """arm of the board -> Cost: from throughput cases of the same machine and experiment, the exact arm before its
+    method, the same data set before any other, one thread before more."""
     found = {}
     for record in record_set.kind("throughput"):
         if record["machine"]["fingerprint"] != board.machine or record["experiment"] != board.experiment:
@@ -344,9 +389,15 @@ def costs(record_set, board):
         dataset = parse_case(record)[0]
         for timing in record.get("timings", ()):
             choice = (dataset != board.dataset, timing["threads"], record["case"], timing.get("dtype", ""))
-            cost = Cost(timing["arm"], timing["median_ns"] / timing["work"],
-                        tuple(v / timing["work"] for v in timing["ci95_ns"]), timing["work_unit"], timing["threads"],
-                        record, timing)
+            cost = Cost(
+                timing["arm"],
+                timing["median_ns"] / timing["work"],
+                tuple(v / timing["work"] for v in timing["ci95_ns"]),
+                timing["work_unit"],
+                timing["threads"],
+                record,
+                timing,
+            )
             if timing["arm"] not in found or choice < found[timing["arm"]][0]:
                 found[timing["arm"]] = (choice, cost)
     matched = {}

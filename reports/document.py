@@ -2,6 +2,7 @@
 
 Text is plain with two marks: `code` and **strong**. Text that comes from a record goes through `plain` first.
 """
+
 from __future__ import annotations
 
 import csv
@@ -20,6 +21,7 @@ def plain(text):
 @dataclass
 class Cell:
     """One table cell: what is shown, what it is sorted by (None: by the text), and a tone."""
+
     text: str
     value: object = None
     tone: str = ""  # best, good, bad, faint, or empty
@@ -35,6 +37,7 @@ class Column:
 @dataclass
 class Data:
     """The numbers of a table or plot, in full precision, as they go into a CSV file."""
+
     header: list
     rows: list
 
@@ -79,6 +82,7 @@ class Code:
 @dataclass
 class Verdict:
     """One sentence and how it came out: better, worse, even (equivalent) or open (not resolved)."""
+
     text: str
     outcome: str
 

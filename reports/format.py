@@ -1,4 +1,5 @@
 """Numbers and names as a reader wants them: few digits, always a unit, the same in every locale."""
+
 from __future__ import annotations
 
 import math
@@ -101,7 +102,7 @@ def size(count):
     """Bytes in binary multiples."""
     if count is None:
         return MISSING
-    for factor, unit in ((2.0 ** 30, "GiB"), (2.0 ** 20, "MiB"), (2.0 ** 10, "KiB")):
+    for factor, unit in ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB")):
         if count >= factor:
             return "%s %s" % (significant(count / factor), unit)
     return "%d B" % count

@@ -1,4 +1,5 @@
 """A document as one self-contained page: no request leaves it, it opens from a file, prints, and reads in the dark."""
+
 from __future__ import annotations
 
 import base64
@@ -42,29 +43,56 @@ def _value(cell):
 def _table(table):
     numeric = [column.numeric for column in table.columns]
     head = "".join(
-        '<th scope="col"%s><button type="button">%s%s</button></th>' % (
-            ' class="n"' if column.numeric else "", inline(column.title),
-            ' <span class="unit">%s</span>' % inline(column.unit) if column.unit else "") for column in table.columns)
+        '<th scope="col"%s><button type="button">%s%s</button></th>'
+        % (
+            ' class="n"' if column.numeric else "",
+            inline(column.title),
+            ' <span class="unit">%s</span>' % inline(column.unit) if column.unit else "",
+        )
+        for column in table.columns
+    )
     body = []
     for row in table.rows:
         cells = []
         for is_number, cell in zip(numeric, row):
             long = "long" if len(cell.text) > LONG and not is_number else ""
             classes = " ".join(c for c in ("n" if is_number else "", long, cell.tone) if c)
-            cells.append("<td%s%s>%s</td>" % (' class="%s"' % classes if classes else "", _value(cell), inline(cell.text)))
+            cells.append(
+                "<td%s%s>%s</td>" % (' class="%s"' % classes if classes else "", _value(cell), inline(cell.text))
+            )
         body.append("<tr>%s</tr>" % "".join(cells))
     kind = " matrix" if table.name.endswith("-pairs") else ""
-    return ('<figure class="table" id="table-%s"><div class="scroll" tabindex="0"><table class="sortable%s"><thead><tr>%s</tr></thead>'
-            '<tbody>\n%s\n</tbody></table></div><figcaption>%s %s</figcaption></figure>' % (
-                escape(table.name), kind, head, "\n".join(body), inline(table.caption), _csv_link("tables", table.name, table.data)))
+    parts = (
+        escape(table.name),
+        kind,
+        head,
+        "\n".join(body),
+        inline(table.caption),
+        _csv_link("tables", table.name, table.data),
+    )
+    return (
+        '<figure class="table" id="table-%s"><div class="scroll" tabindex="0"><table class="sortable%s"><thead><tr>%s'
+        "</tr></thead><tbody>\n%s\n</tbody></table></div><figcaption>%s %s</figcaption></figure>"
+    ) % parts
 
 
 def _figure(figure):
-    command = '<details><summary>Command</summary><pre>%s</pre></details>' % escape(figure.command) if figure.command else ""
+    command = ""
+    if figure.command:
+        command = "<details><summary>Command</summary><pre>%s</pre></details>" % escape(figure.command)
     svg = figure.svg.replace("<svg ", '<svg aria-label="%s" ' % escape(figure.title.replace("**", "")), 1)
-    return ('<figure class="plot" id="plot-%s"><h3>%s</h3><div class="scroll" tabindex="0">%s</div><figcaption>%s %s%s</figcaption></figure>'
-            % (escape(figure.name), inline(figure.title), svg, inline(figure.caption), _csv_link("plots", figure.name, figure.data),
-               command))
+    parts = (
+        escape(figure.name),
+        inline(figure.title),
+        svg,
+        inline(figure.caption),
+        _csv_link("plots", figure.name, figure.data),
+        command,
+    )
+    return (
+        '<figure class="plot" id="plot-%s"><h3>%s</h3><div class="scroll" tabindex="0">%s</div>'
+        "<figcaption>%s %s%s</figcaption></figure>"
+    ) % parts
 
 
 def block(one):
@@ -78,7 +106,10 @@ def block(one):
         return '<p class="verdict %s">%s</p>' % (one.outcome, inline(one.text))
     if isinstance(one, doc.Banner):
         return '<div class="banner %s" role="note"><strong>%s</strong><ul>%s</ul></div>' % (
-            one.level, inline(one.title), "".join("<li>%s</li>" % inline(item) for item in one.items))
+            one.level,
+            inline(one.title),
+            "".join("<li>%s</li>" % inline(item) for item in one.items),
+        )
     if isinstance(one, doc.Table):
         return _table(one)
     if isinstance(one, doc.Figure):
@@ -90,7 +121,9 @@ def page(document):
     """The whole page as text."""
     style = (_HERE / "page.css").read_text(encoding="utf-8").strip()
     script = (_HERE / "page.js").read_text(encoding="utf-8").strip()
-    links = "".join('<li><a href="#%s">%s</a></li>' % (escape(s.anchor), inline(s.title)) for s in document.sections if s.title)
+    links = "".join(
+        '<li><a href="#%s">%s</a></li>' % (escape(s.anchor), inline(s.title)) for s in document.sections if s.title
+    )
     sections = []
     for section in document.sections:
         body = "\n".join(block(one) for one in section.blocks)
@@ -119,4 +152,12 @@ def page(document):
 </script>
 </body>
 </html>
-""" % (escape(document.title), style, inline(document.title), inline(document.subtitle), links, "\n".join(sections), script)
+""" % (
+        escape(document.title),
+        style,
+        inline(document.title),
+        inline(document.subtitle),
+        links,
+        "\n".join(sections),
+        script,
+    )

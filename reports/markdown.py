@@ -1,4 +1,5 @@
 """A document as Markdown: the same sections, tables and figures, for a code host or a terminal."""
+
 from __future__ import annotations
 
 import re
@@ -22,8 +23,10 @@ def _cell(cell):
 def table(one):
     """Only the pipe table, without caption; the README uses it too."""
     head = [_escape(c.title) + (" (%s)" % c.unit if c.unit else "") for c in one.columns]
-    lines = ["| %s |" % " | ".join(h or " " for h in head),
-             "|%s|" % "|".join("---:" if c.numeric else "---" for c in one.columns)]
+    lines = [
+        "| %s |" % " | ".join(h or " " for h in head),
+        "|%s|" % "|".join("---:" if c.numeric else "---" for c in one.columns),
+    ]
     return lines + ["| %s |" % " | ".join(_cell(cell) for cell in row) for row in one.rows]
 
 
@@ -41,8 +44,13 @@ def block(one):
     if isinstance(one, doc.Table):
         return table(one) + ["", "%s [CSV](tables/%s.csv)" % (_escape(one.caption), one.name)]
     if isinstance(one, doc.Figure):
-        lines = ["### %s" % _escape(one.title), "", "![%s](plots/%s.svg)" % (_escape(one.title), one.name), "",
-                 "%s [CSV](plots/%s.csv)" % (_escape(one.caption), one.name)]
+        lines = [
+            "### %s" % _escape(one.title),
+            "",
+            "![%s](plots/%s.svg)" % (_escape(one.title), one.name),
+            "",
+            "%s [CSV](plots/%s.csv)" % (_escape(one.caption), one.name),
+        ]
         return lines + (["", "```sh", one.command, "```"] if one.command else [])
     raise TypeError("no Markdown for %r" % type(one))
 

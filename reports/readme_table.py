@@ -1,8 +1,10 @@
 """The results of the README, made from the published records:  python3 reports/readme_table.py [--check]
 
 Rewrites the text between the two markers in README.md and writes reports/published/<name>.svg. With --check nothing is
-written: exit 1 if README.md or the plot is not what the records give. Exit codes: 0, 1, 2 wrong use, 4 no or bad records.
+written: exit 1 if README.md or the plot is not what the records give. Exit codes: 0, 1, 2 wrong use, 4 no or bad
+records.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -19,12 +21,14 @@ MOST_ROWS = 12
 
 
 def chosen(boards, record_set):
-    """The board to show: full data before embedded, ranked before unranked, with times before without, then most test items."""
+    """The board to show: full data before embedded, ranked before unranked, with times before without, then most test
+    items."""
     from reports import analysis
 
     def key(board):
         embedded = any(d["embedded"] for r in board.records for d in r.get("data", ()))
         return (embedded, not board.ranked, not analysis.costs(record_set, board), -board.items, board.title)
+
     return min(boards, key=key)
 
 
@@ -46,18 +50,40 @@ def made(folder=PUBLISHED):
     whole = len(table.rows)
     table.rows = table.rows[:MOST_ROWS]
     one = board.records[0]["protocol"]
-    lines = ["**%s** (%s): %s, %s %s that are never split, %s repetitions." % (
-        document.plain(board.title), document.plain(one["task"]), fmt.plural(len(board.arms), "arm"), board.units,
-        document.plain(one["split_unit"] + "s"), max(len(a.repetitions) for a in board.arms.values())), ""]
+    lines = [
+        "**%s** (%s): %s, %s %s that are never split, %s repetitions."
+        % (
+            document.plain(board.title),
+            document.plain(one["task"]),
+            fmt.plural(len(board.arms), "arm"),
+            board.units,
+            document.plain(one["split_unit"] + "s"),
+            max(len(a.repetitions) for a in board.arms.values()),
+        ),
+        "",
+    ]
     lines += markdown.table(table)
     if whole > MOST_ROWS:
         lines += ["", "The best %d of %d arms." % (MOST_ROWS, whole)]
-    lines += ["", "%s" % table.caption, "", "![%s](reports/published/%s.svg)" % (plot.title, plot.name), "", plot.caption]
+    lines += [
+        "",
+        "%s" % table.caption,
+        "",
+        "![%s](reports/published/%s.svg)" % (plot.title, plot.name),
+        "",
+        plot.caption,
+    ]
     notes = [document.plain(n) for n in one.get("notes", ())]
     if notes:
         lines += ["", "Known limits: %s." % "; ".join(n.rstrip(".") for n in notes)]
-    lines += ["", "Measured on %s with hocket %s." % (names[board.machine], fmt.listing(
-        sorted({document.plain(r["provenance"]["version"]) for r in board.records})))]
+    lines += [
+        "",
+        "Measured on %s with hocket %s."
+        % (
+            names[board.machine],
+            fmt.listing(sorted({document.plain(r["provenance"]["version"]) for r in board.records})),
+        ),
+    ]
     return "\n".join(lines), {plot.name + ".svg": figures.standalone(plot.svg)}
 
 
@@ -65,11 +91,13 @@ def replaced(text, block):
     """README text with `block` between its markers; ValueError if the markers are missing."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError("README.md needs the two lines\n%s\n%s\nonce and in this order" % (BEGIN, END))
-    return text[:text.index(BEGIN)] + BEGIN + "\n" + block + "\n" + text[text.index(END):]
+    return text[: text.index(BEGIN)] + BEGIN + "\n" + block + "\n" + text[text.index(END) :]
 
 
 def main(arguments=None, root=ROOT):
-    parser = argparse.ArgumentParser(prog="readme_table.py", description="Writes the README's results from the published records.")
+    parser = argparse.ArgumentParser(
+        prog="readme_table.py", description="Writes the README's results from the published records."
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is out of date")
     options = parser.parse_args(arguments)
     from reports import records
@@ -86,7 +114,10 @@ def main(arguments=None, root=ROOT):
     old = [path for path, content in files.items() if not path.exists() or path.read_text(encoding="utf-8") != content]
     for path in old:
         if options.check:
-            print("%s is not what the published records give; run python3 reports/readme_table.py" % path.name, file=sys.stderr)
+            print(
+                "%s is not what the published records give; run python3 reports/readme_table.py" % path.name,
+                file=sys.stderr,
+            )
         else:
             path.write_bytes(files[path].encode("utf-8"))
             print(path)

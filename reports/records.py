@@ -1,8 +1,9 @@
 """Run records: loading, validation, and the one canonical order in which everything else sees them.
 
-A record is a JSON object of schema/record.schema.json. Loading refuses what a report must not average over: NaN, another
-schema, a value outside the schema, arrays that do not fit together, one key with two contents.
+A record is a JSON object of schema/record.schema.json. Loading refuses what a report must not average over: NaN,
+another schema, a value outside the schema, arrays that do not fit together, one key with two contents.
 """
+
 from __future__ import annotations
 
 import json
@@ -37,8 +38,19 @@ _TYPES = {
 }
 _PLAIN = {'{"type": "integer"}': (int,), '{"type": "number"}': (int, float), '{"type": "string"}': (str,)}
 # Keywords that say something about a value, then keywords that only describe. Anything else in the schema is a mistake.
-_CHECKED = {"type", "const", "enum", "required", "properties", "additionalProperties", "items", "pattern", "minLength",
-            "minItems", "maxItems"}
+_CHECKED = {
+    "type",
+    "const",
+    "enum",
+    "required",
+    "properties",
+    "additionalProperties",
+    "items",
+    "pattern",
+    "minLength",
+    "minItems",
+    "maxItems",
+}
 _DESCRIBING = {"$schema", "$id", "title", "description"}
 
 
@@ -105,14 +117,18 @@ def inconsistencies(record):
                 found.append("items.%s: has %d entries, items.truth has %d" % (name, len(items[name]), n))
     for i, timing in enumerate(record.get("timings", ())):
         if not 0 < timing["ci95_ns"][0] <= timing["median_ns"] <= timing["ci95_ns"][1]:
-            found.append("timings[%d]: median %g ns is not inside its interval [%g, %g], or not positive"
-                         % (i, timing["median_ns"], timing["ci95_ns"][0], timing["ci95_ns"][1]))
+            found.append(
+                "timings[%d]: median %g ns is not inside its interval [%g, %g], or not positive"
+                % (i, timing["median_ns"], timing["ci95_ns"][0], timing["ci95_ns"][1])
+            )
         if not timing["work"] > 0:
             found.append("timings[%d]: work is %g, must be positive" % (i, timing["work"]))
     for i, ratio in enumerate(record.get("ratios", ())):
         if not 0 < ratio["ci95"][0] <= ratio["ratio"] <= ratio["ci95"][1]:
-            found.append("ratios[%d]: %g is not inside its interval [%g, %g], or not positive"
-                         % (i, ratio["ratio"], ratio["ci95"][0], ratio["ci95"][1]))
+            found.append(
+                "ratios[%d]: %g is not inside its interval [%g, %g], or not positive"
+                % (i, ratio["ratio"], ratio["ci95"][0], ratio["ci95"][1])
+            )
     if record["status"] == "ok" and record["kind"] == "quality" and "protocol" not in record:
         found.append("a quality record needs a protocol")
     if record["status"] == "failed" and not record.get("error"):
@@ -158,7 +174,13 @@ def natural(text):
 
 
 def order(record):
-    return (record["experiment"], record["kind"], natural(record["case"]), record["machine"]["fingerprint"], record["key"])
+    return (
+        record["experiment"],
+        record["kind"],
+        natural(record["case"]),
+        record["machine"]["fingerprint"],
+        record["key"],
+    )
 
 
 class RecordSet:
@@ -200,7 +222,9 @@ def load(directories):
             problems.append("%s: %s" % (path, error))
             continue
         if record.get("schema") != wanted:
-            problems.append("%s: schema is %s, this report reads %s only" % (path, _brief(record.get("schema")), wanted))
+            problems.append(
+                "%s: schema is %s, this report reads %s only" % (path, _brief(record.get("schema")), wanted)
+            )
             continue
         wrong = violations(record, schema) or inconsistencies(record)
         if wrong:

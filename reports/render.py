@@ -1,8 +1,10 @@
 """Records in, report out:  python3 reports/render.py --results DIR [MORE...] --out DIR [--title TEXT]
 
-Writes OUT/index.html (self-contained), OUT/report.md, OUT/plots/*.svg and *.csv, OUT/tables/*.csv. The bytes depend on the
-records alone. Exit codes: 0 written, 2 wrong use, 3 written but a trust rule is broken, 4 records missing or unreadable.
+Writes OUT/index.html (self-contained), OUT/report.md, OUT/plots/*.svg and *.csv, OUT/tables/*.csv. The bytes depend on
+the records alone. Exit codes: 0 written, 2 wrong use, 3 written but a trust rule is broken, 4 records missing or
+unreadable.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -27,7 +29,9 @@ def build(record_set, title="hocket report"):
     banners = context.trust(record_set, boards)
     opening = document.Section("Verdict", banners + verdicts.all_verdicts(record_set, boards))
     if not opening.blocks:
-        opening.blocks.append(document.Text("These records allow no comparison; the tables below show what was measured."))
+        opening.blocks.append(
+            document.Text("These records allow no comparison; the tables below show what was measured.")
+        )
     sections = [opening]
     sections += [quality.section(record_set, board, names, several) for board in boards]
     sections.append(quality.curve_section(record_set, names, several))
@@ -43,10 +47,14 @@ def build(record_set, title="hocket report"):
     experiments = sorted({document.plain(r["experiment"]) for r in record_set.records})
     versions = sorted({document.plain(r["provenance"]["version"]) for r in record_set.records})
     subtitle = "%s from %s, hocket %s, %s" % (
-        fmt.plural(len(record_set.records), "record"), fmt.listing(experiments), fmt.listing(versions),
-        fmt.listing(names[f] for f in sorted(names)))
-    made = document.Document(title, subtitle, [s for s in sections if s is not None],
-                             any(b.level == "broken" for b in banners))
+        fmt.plural(len(record_set.records), "record"),
+        fmt.listing(experiments),
+        fmt.listing(versions),
+        fmt.listing(names[f] for f in sorted(names)),
+    )
+    made = document.Document(
+        title, subtitle, [s for s in sections if s is not None], any(b.level == "broken" for b in banners)
+    )
     return made, commands
 
 
@@ -54,7 +62,11 @@ def files(made, commands):
     """{relative path: text} of everything a report consists of."""
     from reports import document, figures, html, markdown
 
-    out = {"index.html": html.page(made), "report.md": markdown.text(made), "tables/%s.csv" % commands[0]: commands[1].text()}
+    out = {
+        "index.html": html.page(made),
+        "report.md": markdown.text(made),
+        "tables/%s.csv" % commands[0]: commands[1].text(),
+    }
     for figure in made.blocks(document.Figure):
         out["plots/%s.svg" % figure.name] = figures.standalone(figure.svg)
         out["plots/%s.csv" % figure.name] = figure.data.text()
@@ -103,7 +115,9 @@ def main(arguments=None):
     from reports.document import Banner
 
     for banner in made.blocks(Banner):
-        print("%s:\n  %s" % (banner.title, "\n  ".join(item.replace("**", "") for item in banner.items)), file=sys.stderr)
+        print(
+            "%s:\n  %s" % (banner.title, "\n  ".join(item.replace("**", "") for item in banner.items)), file=sys.stderr
+        )
     return EXIT_TRUST if made.broken else EXIT_OK
 
 

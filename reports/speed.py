@@ -1,4 +1,5 @@
 """The sections about time and numerical agreement: peers and limits, throughput, kernels, parity."""
+
 from __future__ import annotations
 
 from reports import analysis, context, figures, quality
@@ -33,45 +34,109 @@ def ratio_section(record_set, names, several):
             tone = ratio_outcome(ratio)
             target, met = ratio.get("target"), ratio.get("met")
             better = "≤" if ratio["better"] == "lower" else "≥"
-            result = {True: "met", False: "missed"}.get(met) or {"good": "win", "bad": "loss", "even": "not separable"}[tone]
+            result = {True: "met", False: "missed"}.get(met) or {"good": "win", "bad": "loss", "even": "not separable"}[
+                tone
+            ]
             dropped, kept = ratio.get("rounds_dropped"), len(ratio["log_ratios"])
             note = " (noisy)" if ratio.get("noisy") else ""
-            rows.append([Cell(plain(ratio["name"])), Cell(plain(ratio["numerator"])), Cell(plain(ratio["denominator"])),
-                         Cell(plain(ratio.get("denominator_version", "")) or fmt.MISSING),
-                         Cell(fmt.ratio(ratio["ratio"]) + "×", ratio["ratio"], "faint" if tone == "even" else tone),
-                         Cell(fmt.ratio_interval(ratio["ci95"]), ratio["ci95"][0]),
-                         Cell("%s %s" % (better, fmt.ratio(target)) if target is not None else "%s is better" % (
-                             "lower" if ratio["better"] == "lower" else "higher"), target, "" if target is not None else "faint"),
-                         Cell(result + note, tone="faint" if tone == "even" else tone),
-                         Cell("%d" % kept + (" (−%d)" % dropped if dropped else ""), kept)])
-            data.append([record["case"], ratio["name"], ratio["numerator"], ratio["denominator"],
-                         ratio.get("denominator_version", ""), ratio["ratio"], *ratio["ci95"], ratio["better"], target, met, kept, dropped])
+            rows.append(
+                [
+                    Cell(plain(ratio["name"])),
+                    Cell(plain(ratio["numerator"])),
+                    Cell(plain(ratio["denominator"])),
+                    Cell(plain(ratio.get("denominator_version", "")) or fmt.MISSING),
+                    Cell(fmt.ratio(ratio["ratio"]) + "×", ratio["ratio"], "faint" if tone == "even" else tone),
+                    Cell(fmt.ratio_interval(ratio["ci95"]), ratio["ci95"][0]),
+                    Cell(
+                        "%s %s" % (better, fmt.ratio(target))
+                        if target is not None
+                        else "%s is better" % ("lower" if ratio["better"] == "lower" else "higher"),
+                        target,
+                        "" if target is not None else "faint",
+                    ),
+                    Cell(result + note, tone="faint" if tone == "even" else tone),
+                    Cell("%d" % kept + (" (−%d)" % dropped if dropped else ""), kept),
+                ]
+            )
+            data.append(
+                [
+                    record["case"],
+                    ratio["name"],
+                    ratio["numerator"],
+                    ratio["denominator"],
+                    ratio.get("denominator_version", ""),
+                    ratio["ratio"],
+                    *ratio["ci95"],
+                    ratio["better"],
+                    target,
+                    met,
+                    kept,
+                    dropped,
+                ]
+            )
             plot.append(dict(name=ratio["name"], ratio=ratio["ratio"], ci=ratio["ci95"], target=target, tone=tone))
         header = ["comparison", "time of", "over time of", "version", "ratio", "95 %", "target", "result", "rounds"]
-        caption = ("Medians of interleaved rounds on one machine; rounds during a slow phase are dropped and counted (−n). "
-                   "The result is the target's where there is one, else whether the interval excludes 1.")
-        numbers = Data(["case", "name", "numerator", "denominator", "denominator_version", "ratio", "low", "high", "better", "target",
-                        "met", "rounds", "rounds_dropped"], data)
+        caption = (
+            "Medians of interleaved rounds on one machine; rounds during a slow phase are dropped and counted (−n). "
+            "The result is the target's where there is one, else whether the interval excludes 1."
+        )
+        numbers = Data(
+            [
+                "case",
+                "name",
+                "numerator",
+                "denominator",
+                "denominator_version",
+                "ratio",
+                "low",
+                "high",
+                "better",
+                "target",
+                "met",
+                "rounds",
+                "rounds_dropped",
+            ],
+            data,
+        )
         suffix = "-" + fmt.slug(machine) if several else ""
-        made.blocks.append(Table("ratios" + suffix, caption + _on(names, machine, several),
-                                 [Column(h, h in ("ratio", "95 %", "rounds")) for h in header], rows, numbers))
-        for better, title in (("lower", "Time relative to the peer or the limit (below 1 is faster)"),
-                              ("higher", "Speed relative to the peer or the limit (above 1 is faster)")):
+        made.blocks.append(
+            Table(
+                "ratios" + suffix,
+                caption + _on(names, machine, several),
+                [Column(h, h in ("ratio", "95 %", "rounds")) for h in header],
+                rows,
+                numbers,
+            )
+        )
+        for better, title in (
+            ("lower", "Time relative to the peer or the limit (below 1 is faster)"),
+            ("higher", "Speed relative to the peer or the limit (above 1 is faster)"),
+        ):
             shown = [(p, d) for p, d, (_, r) in zip(plot, data, ratios) if r["better"] == better]
             if shown:
                 name = "ratios-%s%s" % (better, suffix)
                 svg = figures.ratios(name, [p for p, _ in shown], "ratio, logarithmic")
-                made.blocks.append(Figure(name, title, "Dot and bar: ratio and its 95 % interval. Upright stroke: target. Green: met or "
-                                          "won, red: missed or lost, grey: not separable from 1." + _on(names, machine, several), svg,
-                                          Data(numbers.header, [d for _, d in shown]),
-                                          context.command_of([r for r, q in ratios if q["better"] == better])))
+                made.blocks.append(
+                    Figure(
+                        name,
+                        title,
+                        "Dot and bar: ratio and its 95 % interval. Upright stroke: target. Green: met or "
+                        "won, red: missed or lost, grey: not separable from 1." + _on(names, machine, several),
+                        svg,
+                        Data(numbers.header, [d for _, d in shown]),
+                        context.command_of([r for r, q in ratios if q["better"] == better]),
+                    )
+                )
     return made if made.blocks else None
 
 
 def throughput_section(record_set, names, several):
     """Absolute times: of the experiments' arms, then of ours and the peers' in the comparisons."""
     made = Section("Throughput")
-    for kind, about in (("throughput", "The arms of the experiments. "), ("compare", "Ours and peers, the same input. ")):
+    for kind, about in (
+        ("throughput", "The arms of the experiments. "),
+        ("compare", "Ours and peers, the same input. "),
+    ):
         made.blocks += _times(record_set, names, several, kind, about)
     return made if made.blocks else None
 
@@ -86,19 +151,54 @@ def _times(record_set, names, several, kind, about):
                 low, high = (v / timing["work"] for v in timing["ci95_ns"])
                 unit = timing["work_unit"]
                 dropped = timing.get("rounds_dropped") or 0
-                rows.append([Cell(plain(record["experiment"])), Cell(plain(record["case"] if kind == "compare" else analysis.parse_case(record)[0])),
-                             Cell(plain(timing["arm"])),
-                             Cell(plain(timing.get("dtype", "")) or fmt.MISSING), Cell(str(timing["threads"]), timing["threads"]),
-                             Cell(fmt.duration(timing["median_ns"]), timing["median_ns"]), Cell(fmt.duration(per_unit), per_unit),
-                             Cell(fmt.duration_interval(low, high, per_unit), low), Cell(plain(unit)),
-                             Cell("%d" % len(timing["samples_ns"]) + (" (−%d)" % dropped if dropped else "") +
-                                  (" noisy" if timing.get("noisy") else ""), len(timing["samples_ns"]))])
-                data.append([record["experiment"], record["case"], timing["arm"], timing.get("dtype", ""), timing["threads"],
-                             timing["median_ns"], *timing["ci95_ns"], timing["work"], unit, len(timing["samples_ns"]), dropped])
+                rows.append(
+                    [
+                        Cell(plain(record["experiment"])),
+                        Cell(plain(record["case"] if kind == "compare" else analysis.parse_case(record)[0])),
+                        Cell(plain(timing["arm"])),
+                        Cell(plain(timing.get("dtype", "")) or fmt.MISSING),
+                        Cell(str(timing["threads"]), timing["threads"]),
+                        Cell(fmt.duration(timing["median_ns"]), timing["median_ns"]),
+                        Cell(fmt.duration(per_unit), per_unit),
+                        Cell(fmt.duration_interval(low, high, per_unit), low),
+                        Cell(plain(unit)),
+                        Cell(
+                            "%d" % len(timing["samples_ns"])
+                            + (" (−%d)" % dropped if dropped else "")
+                            + (" noisy" if timing.get("noisy") else ""),
+                            len(timing["samples_ns"]),
+                        ),
+                    ]
+                )
+                data.append(
+                    [
+                        record["experiment"],
+                        record["case"],
+                        timing["arm"],
+                        timing.get("dtype", ""),
+                        timing["threads"],
+                        timing["median_ns"],
+                        *timing["ci95_ns"],
+                        timing["work"],
+                        unit,
+                        len(timing["samples_ns"]),
+                        dropped,
+                    ]
+                )
         if not rows:
             continue
-        header = ["experiment", "data" if kind == "throughput" else "case", "arm", "type", "threads", "per call", "per unit", "95 %",
-                  "unit", "rounds"]
+        header = [
+            "experiment",
+            "data" if kind == "throughput" else "case",
+            "arm",
+            "type",
+            "threads",
+            "per call",
+            "per unit",
+            "95 %",
+            "unit",
+            "rounds",
+        ]
         units = {row[8].text for row in rows}
         if len(units) == 1:  # then the unit goes into the head
             unit = units.pop()
@@ -106,12 +206,33 @@ def _times(record_set, names, several, kind, about):
             header, rows = header[:8] + header[9:], [row[:8] + row[9:] for row in rows]
         if kind == "compare":
             header, rows = header[1:], [row[1:] for row in rows]
-        blocks.append(Table(kind + ("-" + fmt.slug(machine) if several else ""),
-                            about + "All arms of a case are timed interleaved in one process, each checked before its time was taken; "
-                            "the interval is per unit." + _on(names, machine, several),
-                            [Column(h, h.startswith("per ") or h in ("threads", "95 %", "rounds")) for h in header], rows,
-                            Data(["experiment", "case", "arm", "dtype", "threads", "median_ns", "low_ns", "high_ns", "work",
-                                  "work_unit", "rounds", "rounds_dropped"], data)))
+        blocks.append(
+            Table(
+                kind + ("-" + fmt.slug(machine) if several else ""),
+                about
+                + "All arms of a case are timed interleaved in one process, each checked before its time was taken; "
+                "the interval is per unit." + _on(names, machine, several),
+                [Column(h, h.startswith("per ") or h in ("threads", "95 %", "rounds")) for h in header],
+                rows,
+                Data(
+                    [
+                        "experiment",
+                        "case",
+                        "arm",
+                        "dtype",
+                        "threads",
+                        "median_ns",
+                        "low_ns",
+                        "high_ns",
+                        "work",
+                        "work_unit",
+                        "rounds",
+                        "rounds_dropped",
+                    ],
+                    data,
+                ),
+            )
+        )
     return blocks
 
 
@@ -132,7 +253,11 @@ def _bench_blocks(operation, experiment, records, machine, names, several):
     limited = shared = False
     for record in records:
         shape = record["case"].partition("/")[2] or record["case"]
-        limits = {(t.get("dtype", ""), t["threads"]): t["median_ns"] for t in record.get("timings", ()) if t["arm"].startswith("limit")}
+        limits = {
+            (t.get("dtype", ""), t["threads"]): t["median_ns"]
+            for t in record.get("timings", ())
+            if t["arm"].startswith("limit")
+        }
         for timing in record.get("timings", ()):
             median, kind = timing["median_ns"], (timing.get("dtype", ""), timing["threads"])
             flops = timing.get("flops") and timing["flops"] / median * 1e9
@@ -140,51 +265,97 @@ def _bench_blocks(operation, experiment, records, machine, names, several):
             is_limit = timing["arm"].startswith("limit")
             share = limits[kind] / median if kind in limits and not is_limit else None
             limited, shared = limited or share is not None, shared or timing["threads"] > 1
-            rows.append([Cell(plain(shape)), Cell(plain(timing["arm"]), tone="faint" if is_limit else ""),
-                         Cell(plain(kind[0]) or fmt.MISSING), Cell(str(kind[1]), kind[1]), Cell(fmt.duration(median), median),
-                         Cell(fmt.duration_interval(*timing["ci95_ns"], median), timing["ci95_ns"][0]),
-                         Cell(fmt.significant(flops / 1e9) if flops else fmt.MISSING, flops),
-                         Cell(fmt.significant(bytes_per_s / 1e9) if bytes_per_s else fmt.MISSING, bytes_per_s),
-                         Cell(fmt.percent(share, 0), share)])
+            rows.append(
+                [
+                    Cell(plain(shape)),
+                    Cell(plain(timing["arm"]), tone="faint" if is_limit else ""),
+                    Cell(plain(kind[0]) or fmt.MISSING),
+                    Cell(str(kind[1]), kind[1]),
+                    Cell(fmt.duration(median), median),
+                    Cell(fmt.duration_interval(*timing["ci95_ns"], median), timing["ci95_ns"][0]),
+                    Cell(fmt.significant(flops / 1e9) if flops else fmt.MISSING, flops),
+                    Cell(fmt.significant(bytes_per_s / 1e9) if bytes_per_s else fmt.MISSING, bytes_per_s),
+                    Cell(fmt.percent(share, 0), share),
+                ]
+            )
             data.append([record["case"], timing["arm"], *kind, median, *timing["ci95_ns"], flops, bytes_per_s, share])
             method, numbers = analysis.axes_of(shape)
             if len(numbers) == 1:
-                (axis, value), = numbers.items()
-                label = " ".join(p for p in (timing["arm"], kind[0], method, "%d threads" % kind[1] if kind[1] > 1 else "") if p)
+                ((axis, value),) = numbers.items()
+                label = " ".join(
+                    p for p in (timing["arm"], kind[0], method, "%d threads" % kind[1] if kind[1] > 1 else "") if p
+                )
                 rate = flops or bytes_per_s
                 if rate:
                     series.setdefault((axis, "GFLOP/s" if flops else "GB/s"), {}).setdefault(label, {})[value] = (
-                        rate / 1e9, *sorted(rate / 1e9 * median / v for v in timing["ci95_ns"]))
+                        rate / 1e9,
+                        *sorted(rate / 1e9 * median / v for v in timing["ci95_ns"]),
+                    )
     header = ["case", "arm", "type", "threads", "time", "95 %", "GFLOP/s", "GB/s", "of the limit"]
     keep = [i for i, h in enumerate(header) if any(row[i].text != fmt.MISSING for row in rows)]
     name = fmt.slug("bench-%s-%s%s" % (experiment, operation, "-" + machine if several else ""))
     title = operation if experiment == operation else "%s, %s" % (experiment, operation)
-    out = [Table(name, "**%s.** Medians; floating-point operations and bytes are those of the definition, the same for every arm.%s"
-                 % (plain(title), _on(names, machine, several)), [Column(header[i], i > 2, "%" if i == 8 else "") for i in keep],
-                 [[row[i] for i in keep] for row in rows],
-                 Data(["case", "arm", "dtype", "threads", "median_ns", "low_ns", "high_ns", "flop_per_s", "byte_per_s", "share_of_limit"], data))]
+    out = [
+        Table(
+            name,
+            "**%s.** Medians; floating-point operations and bytes are those of the definition, the same for "
+            "every arm.%s" % (plain(title), _on(names, machine, several)),
+            [Column(header[i], i > 2, "%" if i == 8 else "") for i in keep],
+            [[row[i] for i in keep] for row in rows],
+            Data(
+                [
+                    "case",
+                    "arm",
+                    "dtype",
+                    "threads",
+                    "median_ns",
+                    "low_ns",
+                    "high_ns",
+                    "flop_per_s",
+                    "byte_per_s",
+                    "share_of_limit",
+                ],
+                data,
+            ),
+        )
+    ]
     for (axis, unit), arms in sorted(series.items()):
         if max(map(len, arms.values())) < 3:
             continue
         lines = [(label, [(x, *arms[label][x]) for x in sorted(arms[label])]) for label in sorted(arms, key=natural)]
         xs = sorted({p[0] for _, points in lines for p in points})
         figure = "%s-%s-%s" % (name, fmt.slug(axis), fmt.slug(unit))
-        svg = figures.lines(figure, lines, axis, unit, xs[0] > 0 and xs[-1] / xs[0] >= 8, False, xs if len(xs) <= 8 else None)
-        out.append(Figure(figure, "%s: %s against %s" % (plain(title), unit, axis), "Higher is better. Bands: 95 % intervals." +
-                          _on(names, machine, several), svg,
-                          Data(["arm", axis, unit, "low", "high"], [[label, *p] for label, points in lines for p in points]),
-                          context.command_of(records)))
+        svg = figures.lines(
+            figure, lines, axis, unit, xs[0] > 0 and xs[-1] / xs[0] >= 8, False, xs if len(xs) <= 8 else None
+        )
+        out.append(
+            Figure(
+                figure,
+                "%s: %s against %s" % (plain(title), unit, axis),
+                "Higher is better. Bands: 95 % intervals." + _on(names, machine, several),
+                svg,
+                Data(["arm", axis, unit, "low", "high"], [[label, *p] for label, points in lines for p in points]),
+                context.command_of(records),
+            )
+        )
     return out
 
 
 def parity_section(record_set):
     """Agreement of our numbers with the peers'; the same on every machine, so machines are not told apart here."""
     made = Section("Parity")
-    made.blocks += _parity_table("parity", record_set.kind("parity"), "Largest deviation over all cases beside the bound that the "
-                                 "peer's own error allows. A missing error means that the comparison gave no number, which counts "
-                                 "as a difference.")
-    made.blocks += _parity_table("checks", record_set.kind("quality", "throughput", "bench", "compare", "curve"),
-                                 "What was compared before a time was taken.")
+    made.blocks += _parity_table(
+        "parity",
+        record_set.kind("parity"),
+        "Largest deviation over all cases beside the bound that the "
+        "peer's own error allows. A missing error means that the comparison gave no number, which counts "
+        "as a difference.",
+    )
+    made.blocks += _parity_table(
+        "checks",
+        record_set.kind("quality", "throughput", "bench", "compare", "curve"),
+        "What was compared before a time was taken.",
+    )
     return made if made.blocks else None
 
 
@@ -192,17 +363,34 @@ def _parity_table(name, records, caption):
     rows, data, seen = [], [], set()
     for record in records:
         for one in record.get("parity", ()):
-            values = [one.get("preset", ""), one["what"], one["peer"], one["peer_version"], one["dtype"], one["cases"],
-                      one["max_error"], one["bound"], one.get("unit", ""), one["ok"], one.get("note", "")]
+            values = [
+                one.get("preset", ""),
+                one["what"],
+                one["peer"],
+                one["peer_version"],
+                one["dtype"],
+                one["cases"],
+                one["max_error"],
+                one["bound"],
+                one.get("unit", ""),
+                one["ok"],
+                one.get("note", ""),
+            ]
             if tuple(map(str, values)) in seen:
                 continue
             seen.add(tuple(map(str, values)))
             share = one["max_error"] / one["bound"] if one["max_error"] is not None and one["bound"] else None
-            rows.append([Cell(plain(v) or fmt.MISSING) for v in (values[0], values[1], "%s %s" % tuple(values[2:4]), values[4])] + [
-                Cell(str(one["cases"]), one["cases"]), Cell(fmt.significant(one["max_error"], 2), one["max_error"]),
-                Cell(fmt.significant(one["bound"], 2), one["bound"]), Cell(plain(one.get("unit", "")) or fmt.MISSING),
-                Cell("agrees" if one["ok"] else "differs", share, "good" if one["ok"] else "bad"),
-                Cell(plain(one.get("note", "")) if 0 < len(one.get("note", "")) <= LONGEST_NOTE else fmt.MISSING)])
+            rows.append(
+                [Cell(plain(v) or fmt.MISSING) for v in (values[0], values[1], "%s %s" % tuple(values[2:4]), values[4])]
+                + [
+                    Cell(str(one["cases"]), one["cases"]),
+                    Cell(fmt.significant(one["max_error"], 2), one["max_error"]),
+                    Cell(fmt.significant(one["bound"], 2), one["bound"]),
+                    Cell(plain(one.get("unit", "")) or fmt.MISSING),
+                    Cell("agrees" if one["ok"] else "differs", share, "good" if one["ok"] else "bad"),
+                    Cell(plain(one.get("note", "")) if 0 < len(one.get("note", "")) <= LONGEST_NOTE else fmt.MISSING),
+                ]
+            )
             data.append(values)
     if not rows:
         return []
@@ -217,5 +405,27 @@ def _parity_table(name, records, caption):
     if 0 in keep and all(len(set(found)) == 1 for found in peers.values()):  # then the preset says who the peer is
         blocks.append(Bullets(["%s is compared with %s." % (preset, found[0]) for preset, found in peers.items()]))
         keep.remove(2)
-    return blocks + [Table(name, caption, [Column(header[i], 4 <= i <= 6) for i in keep], [[row[i] for i in keep] for row in rows],
-                  Data(["preset", "what", "peer", "peer_version", "dtype", "cases", "max_error", "bound", "unit", "ok", "note"], data))]
+    return blocks + [
+        Table(
+            name,
+            caption,
+            [Column(header[i], 4 <= i <= 6) for i in keep],
+            [[row[i] for i in keep] for row in rows],
+            Data(
+                [
+                    "preset",
+                    "what",
+                    "peer",
+                    "peer_version",
+                    "dtype",
+                    "cases",
+                    "max_error",
+                    "bound",
+                    "unit",
+                    "ok",
+                    "note",
+                ],
+                data,
+            ),
+        )
+    ]

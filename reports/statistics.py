@@ -1,10 +1,11 @@
 """Intervals, tests and verdicts. Only definitions with a source; every random draw comes from a fixed counter-based
 stream, so that the same records give the same numbers on every machine and with every version of numpy.
 
-Sources: Wilson 1927 (score interval); Hesterberg 2015, "What teachers should know about the bootstrap" (percentile interval
-expanded for few units); Fisher 1935 (sign flips); Holm 1979; Schuirmann 1987 (TOST); Hettmansperger and Sheather 1986
-(interpolated order-statistic interval of a median).
+Sources: Wilson 1927 (score interval); Hesterberg 2015, "What teachers should know about the bootstrap" (percentile
+interval expanded for few units); Fisher 1935 (sign flips); Holm 1979; Schuirmann 1987 (TOST); Hettmansperger and
+Sheather 1986 (interpolated order-statistic interval of a median).
 """
+
 from __future__ import annotations
 
 import math
@@ -20,7 +21,8 @@ BOOTSTRAP_DRAWS = 2000
 _NORMAL = NormalDist()
 
 
-# ---- a counter-based stream -------------------------------------------------------------------------------------------
+# ---- a counter-based stream ------------------------------------------------------------------------------------------
+
 
 def mix64(counters):
     """splitmix64's finaliser (Steele, Lea, Flood 2014) of an array of uint64 counters."""
@@ -42,10 +44,11 @@ def stream(seed, shape, offset=0):
 
 def uniform(seed, shape, offset=0):
     """Doubles in (0, 1)."""
-    return ((stream(seed, shape, offset) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0 ** -53
+    return ((stream(seed, shape, offset) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
 
 
-# ---- quantiles --------------------------------------------------------------------------------------------------------
+# ---- quantiles -------------------------------------------------------------------------------------------------------
+
 
 def _incomplete_beta(a, b, x):
     """Regularised incomplete beta function by its continued fraction (Lentz), DLMF 8.17.22."""
@@ -90,7 +93,8 @@ def student_quantile(p, dof):
     return 0.5 * (low + high)
 
 
-# ---- intervals --------------------------------------------------------------------------------------------------------
+# ---- intervals -------------------------------------------------------------------------------------------------------
+
 
 def wilson(successes, n, alpha=ALPHA):
     """Score interval of a proportion of independent items."""
@@ -196,13 +200,14 @@ def coverage_of_depth(n, depth):
     return 1.0 - sum(comb(n, i) for i in range(depth)) / 2 ** (n - 1)
 
 
-# ---- tests ------------------------------------------------------------------------------------------------------------
+# ---- tests -----------------------------------------------------------------------------------------------------------
+
 
 def sign_flip_p(differences):
     """Two-sided p of sum(differences) when each unit's difference may as well have had the other sign.
 
-    differences: whole numbers (correct answers of A less those of B), one per unit. The distribution of the sum is computed
-    exactly, unit by unit, not sampled; with one item per unit this is the exact McNemar test.
+    differences: whole numbers (correct answers of A less those of B), one per unit. The distribution of the sum is
+    computed exactly, unit by unit, not sampled; with one item per unit this is the exact McNemar test.
     """
     d = np.abs(np.asarray(differences, dtype=np.int64))
     d = d[d > 0]
@@ -216,14 +221,14 @@ def sign_flip_p(differences):
     magnitudes, counts = np.unique(d, return_counts=True)
     for size, count in zip(magnitudes.tolist(), counts.tolist()):
         if count > 16:
-            weights = np.array([comb(count, i) / 2 ** count for i in range(count + 1)])
+            weights = np.array([comb(count, i) / 2**count for i in range(count + 1)])
             spread = np.zeros(size * count + 1)
             spread[::size] = weights
             pmf = np.convolve(pmf, spread)
             continue
         for _ in range(count):
             grown = np.zeros(pmf.size + size)
-            grown[:pmf.size] += 0.5 * pmf
+            grown[: pmf.size] += 0.5 * pmf
             grown[size:] += 0.5 * pmf
             pmf = grown
     signed = total - 2 * np.arange(total + 1)
@@ -252,11 +257,14 @@ def resolvable(standard_error, dof, comparisons=1):
     return (student_quantile(1.0 - level / 2.0, dof) + student_quantile(POWER, dof)) * standard_error
 
 
-# ---- verdicts ---------------------------------------------------------------------------------------------------------
+# ---- verdicts --------------------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arm `a` against arm `b` on the same units; differences are a - b in the metric's own unit (a share, not per cent)."""
+    """Arm `a` against arm `b` on the same units; differences are a - b in the metric's own unit (a share, not per
+    cent)."""
+
     a: str
     b: str
     difference: float
@@ -287,8 +295,8 @@ def unit_error(differences, counts):
 def compare_pairs(pairs, correct, counts, seed=1, margin=0.0):
     """All pairs of arms whose answers were given for the same items: a list of Comparison.
 
-    correct: arm -> right answers by unit; counts: items by unit. Holm runs over the given pairs; the caller corrects again
-    if a family spans several data sets.
+    correct: arm -> right answers by unit; counts: items by unit. Holm runs over the given pairs; the caller corrects
+    again if a family spans several data sets.
     """
     counts = np.asarray(counts, dtype=np.int64)
     units, total = counts.size, float(counts.sum())
@@ -301,8 +309,20 @@ def compare_pairs(pairs, correct, counts, seed=1, margin=0.0):
     out = []
     for i, ((a, b), d, p, adjusted) in enumerate(zip(pairs, columns, p_values, holm(p_values)), start=1):
         values = sums[:, i] / sums[:, 0]
-        out.append(Comparison(a, b, float(d.sum()) / total, resampler.interval(values), resampler.interval(values, 2 * ALPHA),
-                              p, adjusted, resolvable(unit_error(d, counts), max(1, units - 1)), units, margin))
+        out.append(
+            Comparison(
+                a,
+                b,
+                float(d.sum()) / total,
+                resampler.interval(values),
+                resampler.interval(values, 2 * ALPHA),
+                p,
+                adjusted,
+                resolvable(unit_error(d, counts), max(1, units - 1)),
+                units,
+                margin,
+            )
+        )
     return out
 
 
@@ -327,7 +347,9 @@ def pareto_front(points):
     """Indices of points (cost, value) that no other point beats on both axes; lower cost, higher value is better."""
     front = []
     for i, (cost, value) in enumerate(points):
-        beaten = any((c <= cost and v >= value and (c < cost or v > value)) for j, (c, v) in enumerate(points) if j != i)
+        beaten = any(
+            (c <= cost and v >= value and (c < cost or v > value)) for j, (c, v) in enumerate(points) if j != i
+        )
         if not beaten:
             front.append(i)
     return front

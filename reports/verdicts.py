@@ -1,4 +1,5 @@
 """Sentences made by rules from comparisons, ratios and parity rows. A rule never looks at a name, only at numbers."""
+
 from __future__ import annotations
 
 from reports import format as fmt
@@ -23,9 +24,20 @@ def comparison_sentence(one, metric, unit):
         return "**%s** beats **%s** by %s, Holm %s." % (first, second, shown, fmt.p_value(one.holm_p))
     if one.verdict == "equivalent":
         return "**%s** and **%s** are equivalent in %s within %s points: they differ by %s." % (
-            a, b, metric, fmt.points(one.margin, 0), shown)
+            a,
+            b,
+            metric,
+            fmt.points(one.margin, 0),
+            shown,
+        )
     return "no difference between **%s** and **%s** could be resolved: %s, Holm %s; these %s can resolve %s points." % (
-        a, b, shown, fmt.p_value(one.holm_p), fmt.plural(one.units, unit), fmt.points(one.resolvable))
+        a,
+        b,
+        shown,
+        fmt.p_value(one.holm_p),
+        fmt.plural(one.units, unit),
+        fmt.points(one.resolvable),
+    )
 
 
 def board_verdicts(board):
@@ -40,27 +52,57 @@ def board_verdicts(board):
     top, value = ordered[0], fmt.percent(ordered[0].metrics[board.metric].value)
     out = []
     if not rest:
-        strongest = max((board.comparisons[(a.name, b.name)].resolvable for a in ordered for b in ordered if a is not b))
-        out.append(Verdict("%s none of %d arms is separable from the best, **%s** (%s %s %%): the data can resolve %s points "
-                           "at best between two arms compared once." % (where, len(ordered), plain(top.name), metric, value,
-                                                                        fmt.points(strongest)), "open"))
+        strongest = max(board.comparisons[(a.name, b.name)].resolvable for a in ordered for b in ordered if a is not b)
+        out.append(
+            Verdict(
+                "%s none of %d arms is separable from the best, **%s** (%s %s %%): the data can resolve %s points "
+                "at best between two arms compared once."
+                % (where, len(ordered), plain(top.name), metric, value, fmt.points(strongest)),
+                "open",
+            )
+        )
     elif len(best) == 1:
-        out.append(Verdict("%s **%s** has the highest %s, %s %% %s, separable from every other of %d arms." % (
-            where, plain(top.name), metric, value, fmt.percent_interval(top.metrics[board.metric].test), len(ordered)), "better"))
+        out.append(
+            Verdict(
+                "%s **%s** has the highest %s, %s %% %s, separable from every other of %d arms."
+                % (
+                    where,
+                    plain(top.name),
+                    metric,
+                    value,
+                    fmt.percent_interval(top.metrics[board.metric].test),
+                    len(ordered),
+                ),
+                "better",
+            )
+        )
     else:
         names = [plain(arm.name) for arm in best[:4]]
         if len(best) > 4:
             names.append("%d more" % (len(best) - 4))
-        out.append(Verdict("%s the best group by %s is %s (%d of %d arms; highest %s %%): no other arm "
-                           "beats them." % (where, metric, fmt.listing("**%s**" % n for n in names), len(best),
-                                               len(ordered), value), "even"))
+        out.append(
+            Verdict(
+                "%s the best group by %s is %s (%d of %d arms; highest %s %%): no other arm "
+                "beats them."
+                % (where, metric, fmt.listing("**%s**" % n for n in names), len(best), len(ordered), value),
+                "even",
+            )
+        )
     if rest:
-        out.append(Verdict("%s: %s" % (where, comparison_sentence(board.comparisons[(top.name, rest[0].name)], metric, unit)),
-                           "better"))
+        out.append(
+            Verdict(
+                "%s: %s" % (where, comparison_sentence(board.comparisons[(top.name, rest[0].name)], metric, unit)),
+                "better",
+            )
+        )
     if len(best) > 1:
         one = board.comparisons[(top.name, best[1].name)]
-        out.append(Verdict("%s: %s" % (where, comparison_sentence(one, metric, unit)),
-                           "even" if one.verdict == "equivalent" else "open"))
+        out.append(
+            Verdict(
+                "%s: %s" % (where, comparison_sentence(one, metric, unit)),
+                "even" if one.verdict == "equivalent" else "open",
+            )
+        )
     return out
 
 
@@ -73,8 +115,13 @@ def ratio_outcome(ratio):
 
 
 def ratio_sentence(ratio):
-    text = "%s: time of %s over %s is **%s×** %s" % (plain(ratio["name"]), plain(ratio["numerator"]), plain(ratio["denominator"]),
-                                          fmt.ratio(ratio["ratio"]), fmt.ratio_interval(ratio["ci95"]))
+    text = "%s: time of %s over %s is **%s×** %s" % (
+        plain(ratio["name"]),
+        plain(ratio["numerator"]),
+        plain(ratio["denominator"]),
+        fmt.ratio(ratio["ratio"]),
+        fmt.ratio_interval(ratio["ci95"]),
+    )
     if ratio.get("target") is not None:
         word = "≤" if ratio["better"] == "lower" else "≥"
         text += ", target %s %s: %s" % (word, fmt.ratio(ratio["target"]), "met" if ratio.get("met") else "**missed**")
@@ -82,22 +129,35 @@ def ratio_sentence(ratio):
 
 
 def ratio_verdicts(record_set):
-    """How many targets are met, then every missed one by name; the same for wins and losses where there is no target."""
+    """How many targets are met, then every missed one by name; the same for wins and losses where there is no
+    target."""
     ratios = [r for record in record_set.kind("compare") for r in record.get("ratios", ())]
     with_target = [r for r in ratios if r.get("met") is not None]
     missed = [r for r in with_target if not r["met"]]
     out = []
     if with_target:
-        out.append(Verdict("%d of %s met." % (len(with_target) - len(missed), fmt.plural(len(with_target), "speed target is",
-                                                                                         "speed targets are")),
-                           "worse" if missed else "better"))
+        out.append(
+            Verdict(
+                "%d of %s met."
+                % (
+                    len(with_target) - len(missed),
+                    fmt.plural(len(with_target), "speed target is", "speed targets are"),
+                ),
+                "worse" if missed else "better",
+            )
+        )
         out += [Verdict(ratio_sentence(r), "worse") for r in missed]
     free = [r for r in ratios if r.get("met") is None]
     if free:
         lost = [r for r in free if ratio_outcome(r) == "bad"]
         even = [r for r in free if ratio_outcome(r) == "even"]
-        out.append(Verdict("Of %s without a target, %d won, %d lost, %d not separable from 1." % (
-            fmt.plural(len(free), "comparison"), len(free) - len(lost) - len(even), len(lost), len(even)), "worse" if lost else "better"))
+        out.append(
+            Verdict(
+                "Of %s without a target, %d won, %d lost, %d not separable from 1."
+                % (fmt.plural(len(free), "comparison"), len(free) - len(lost) - len(even), len(lost), len(even)),
+                "worse" if lost else "better",
+            )
+        )
         out += [Verdict(ratio_sentence(r), "worse") for r in lost]
     return out
 
@@ -109,13 +169,33 @@ def parity_verdicts(record_set):
     wrong = [row for row in rows if not row["ok"]]
     cases = sum(row["cases"] for row in rows)
     peers = sorted({"%s %s" % (plain(row["peer"]), plain(row["peer_version"])) for row in rows})
-    out = [Verdict("The numbers agree with %s in %d of %s (%s)." % (
-        fmt.listing(peers), len(rows) - len(wrong), fmt.plural(len(rows), "parity row"), fmt.plural(cases, "case")),
-        "worse" if wrong else "better")]
+    out = [
+        Verdict(
+            "The numbers agree with %s in %d of %s (%s)."
+            % (
+                fmt.listing(peers),
+                len(rows) - len(wrong),
+                fmt.plural(len(rows), "parity row"),
+                fmt.plural(cases, "case"),
+            ),
+            "worse" if wrong else "better",
+        )
+    ]
     for row in wrong:
-        out.append(Verdict("%s %s against %s, %s: error %s is above the bound %s." % (
-            plain(row.get("preset", "")), plain(row["what"]), plain(row["peer"]), plain(row["dtype"]),
-            fmt.significant(row["max_error"]), fmt.significant(row["bound"])), "worse"))
+        out.append(
+            Verdict(
+                "%s %s against %s, %s: error %s is above the bound %s."
+                % (
+                    plain(row.get("preset", "")),
+                    plain(row["what"]),
+                    plain(row["peer"]),
+                    plain(row["dtype"]),
+                    fmt.significant(row["max_error"]),
+                    fmt.significant(row["bound"]),
+                ),
+                "worse",
+            )
+        )
     return out
 
 

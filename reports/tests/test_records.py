@@ -1,4 +1,5 @@
 """Loading refuses what must not be averaged over, and the small validator agrees with jsonschema."""
+
 from __future__ import annotations
 
 import copy
@@ -181,15 +182,26 @@ class Trust(unittest.TestCase):
     def test_a_ratio_that_its_rounds_do_not_give(self):
         one = synthetic.ratio("a", 0.5, random.Random(1))
         one.update(ratio=0.4, ci95=[0.39, 0.41])
-        self.expect("broken", "its rounds give", lambda made: made.append(synthetic.record("e", "compare", "d/c", ratios=[one])))
+        self.expect(
+            "broken", "its rounds give", lambda made: made.append(synthetic.record("e", "compare", "d/c", ratios=[one]))
+        )
 
     def test_what_asks_for_caution(self):
         self.expect("caution", "embedded", lambda made: made[0]["data"][0].update(embedded=True))
         self.expect("caution", "Fewer than 5", lambda made: made.pop())
         self.expect("caution", "several versions", lambda made: made[0]["provenance"].update(code_digest="other"))
-        self.expect("caution", "did not answer the same items", lambda made: made[0]["items"].update(ids_sha256="other"))
-        self.expect("caution", "not run", lambda made: made.append(synthetic.record(
-            "e", "quality", "d/x", status="not_run", error={"kind": "bad_file", "message": "no data"})))
+        self.expect(
+            "caution", "did not answer the same items", lambda made: made[0]["items"].update(ids_sha256="other")
+        )
+        self.expect(
+            "caution",
+            "not run",
+            lambda made: made.append(
+                synthetic.record(
+                    "e", "quality", "d/x", status="not_run", error={"kind": "bad_file", "message": "no data"}
+                )
+            ),
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """The same records give the same bytes, the command line keeps its exit codes, and every section says what it must."""
+
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import random
@@ -21,13 +24,22 @@ LIMIT = 5_000_000  # bytes of index.html
 
 def run(program, *arguments, **environment):
     """A program of reports/ in a process of its own."""
-    return subprocess.run([sys.executable, str(ROOT / "reports" / program), *map(str, arguments)], capture_output=True, text=True,
-                          env={**os.environ, **environment}, cwd=ROOT, timeout=300)
+    return subprocess.run(
+        [sys.executable, str(ROOT / "reports" / program), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        cwd=ROOT,
+        timeout=300,
+    )
 
 
 def digests(folder):
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file()
+    }
 
 
 def built(made):
@@ -39,16 +51,26 @@ def small(randomness=7):
     rng = random.Random(randomness)
     arms = {"mel": 0.6, "mfcc": 0.8, "mfcc/pca=2": 0.5, "mfcc/pca=4": 0.6, "mfcc/pca=8": 0.7}
     out = synthetic.quality("style", arms, units=30, per_unit=4)
-    out.append(synthetic.record("audio_features", "throughput", "style/throughput", data=[synthetic.data("style")], timings=[
-        synthetic.timing(arm, 1e6 * (i + 1), rng) for i, arm in enumerate(arms)]))
+    out.append(
+        synthetic.record(
+            "audio_features",
+            "throughput",
+            "style/throughput",
+            data=[synthetic.data("style")],
+            timings=[synthetic.timing(arm, 1e6 * (i + 1), rng) for i, arm in enumerate(arms)],
+        )
+    )
     return out + synthetic.pca(rng)[-2:] + synthetic.bench(rng) + synthetic.peers(rng)
 
 
 class Bytes(unittest.TestCase):
     def test_order_locale_time_zone_and_hash_seed_do_not_matter(self):
         made = small()
-        settings = [dict(LC_ALL="C", TZ="UTC", PYTHONHASHSEED="0"), dict(LC_ALL="de_DE.UTF-8", TZ="Asia/Kathmandu", PYTHONHASHSEED="1"),
-                    dict(LC_ALL="C.UTF-8", TZ="America/St_Johns", PYTHONHASHSEED="4242", PYTHONUTF8="0")]
+        settings = [
+            dict(LC_ALL="C", TZ="UTC", PYTHONHASHSEED="0"),
+            dict(LC_ALL="de_DE.UTF-8", TZ="Asia/Kathmandu", PYTHONHASHSEED="1"),
+            dict(LC_ALL="C.UTF-8", TZ="America/St_Johns", PYTHONHASHSEED="4242", PYTHONUTF8="0"),
+        ]
         seen = []
         for i, environment in enumerate(settings):
             with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +80,9 @@ class Bytes(unittest.TestCase):
                     path = Path(folder) / "results" / str(j % (i + 1)) / ("%d.json" % ((j * 7919) % 10007))
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(json.dumps(one, sort_keys=bool(i % 2)), encoding="utf-8")
-                done = run("render.py", "--results", Path(folder) / "results", "--out", Path(folder) / "out", **environment)
+                done = run(
+                    "render.py", "--results", Path(folder) / "results", "--out", Path(folder) / "out", **environment
+                )
                 self.assertEqual(done.returncode, 0, done.stderr)
                 seen.append(digests(Path(folder) / "out"))
         self.assertIn("index.html", seen[0])
@@ -83,9 +107,11 @@ class Page(unittest.TestCase):
 
     def test_one_self_contained_file_of_limited_size(self):
         self.assertLess(len(self.page.encode()), LIMIT)
-        for mark in ("http-equiv", "@import", "src=", "<link rel=\"stylesheet"):
+        for mark in ("http-equiv", "@import", "src=", '<link rel="stylesheet'):
             self.assertNotIn(mark, self.page)
-        links = set(re.findall(r'(?:href|src)="([a-z]+:[^"]{0,30})', self.page)) | set(re.findall(r"url\(([^#][^)]*)\)", self.page))
+        links = set(re.findall(r'(?:href|src)="([a-z]+:[^"]{0,30})', self.page)) | set(
+            re.findall(r"url\(([^#][^)]*)\)", self.page)
+        )
         self.assertTrue(all(link.startswith("data:") for link in links), links)
 
     def test_ids_are_unique_and_every_reference_resolves(self):
@@ -99,27 +125,48 @@ class Page(unittest.TestCase):
         self.assertGreater(len(plots), 10)
         for name in plots:
             self.assertIn("plots/%s.csv" % name, self.files)
-            block = self.page[self.page.index('<figure class="plot" id="plot-%s">' % name):]
-            block = block[:block.index("</figure>")]
+            block = self.page[self.page.index('<figure class="plot" id="plot-%s">' % name) :]
+            block = block[: block.index("</figure>")]
             self.assertIn("<summary>Command</summary>", block)
             self.assertIn("CSV", block)
             self.assertNotRegex(block, r">\s*(nan|inf)\b")
 
     def test_no_section_is_missing(self):
-        for title in ("Verdict", "audio_features / style", "pca_rank / digits", "Curves", "Against peers and limits", "Throughput",
-                      "Kernels", "Parity", "Protocol", "Failures", "Environment", "Reproduce"):
+        for title in (
+            "Verdict",
+            "audio_features / style",
+            "pca_rank / digits",
+            "Curves",
+            "Against peers and limits",
+            "Throughput",
+            "Kernels",
+            "Parity",
+            "Protocol",
+            "Failures",
+            "Environment",
+            "Reproduce",
+        ):
             self.assertIn("<h2>%s</h2>" % title, self.page)
             self.assertIn("## " + title.replace("_", "\\_"), self.files["report.md"])
 
     def test_losses_failures_and_limits_are_shown(self):
-        for words in ("missed", "scikit-learn is not installed", "style is confounded with composer and mastering", "1 speed target"):
+        for words in (
+            "missed",
+            "scikit-learn is not installed",
+            "style is confounded with composer and mastering",
+            "1 speed target",
+        ):
             self.assertIn(words.replace("1 speed target", "speed targets are"), self.page)
 
     def test_text_of_records_is_no_markup(self):
         made = small()
         for one in made:
             one["case"] = one["case"].replace("mel", "<script>alert(1)</script>|`**x")
-        made.append(synthetic.record("e", "quality", "d/<b>", status="failed", error={"kind": "x", "message": "<img src=x> `a` **b** | c"}))
+        made.append(
+            synthetic.record(
+                "e", "quality", "d/<b>", status="failed", error={"kind": "x", "message": "<img src=x> `a` **b** | c"}
+            )
+        )
         files = render.files(*render.build(records.RecordSet(made)))
         self.assertNotIn("<script>alert", files["index.html"])
         self.assertNotIn("<img", files["index.html"])
@@ -140,8 +187,10 @@ class Content(unittest.TestCase):
         board = self.board({"good": 0.9, "poor": 0.4})
         self.assertEqual([a.name for a in board.ordered()], ["good", "poor"])
         self.assertEqual((board.arms["good"].rank, board.arms["poor"].rank), ((1, 1), (2, 2)))
-        self.assertRegex(verdicts.board_verdicts(board)[1].text,
-                         r"\*\*good\*\* beats \*\*poor\*\* by \d+\.\d points \[\d+\.\d, \d+\.\d\], Holm p\W+\.001")
+        self.assertRegex(
+            verdicts.board_verdicts(board)[1].text,
+            r"\*\*good\*\* beats \*\*poor\*\* by \d+\.\d points \[\d+\.\d, \d+\.\d\], Holm p\W+\.001",
+        )
 
     def test_what_is_not_separable_is_not_ranked(self):
         board = self.board({"one": 0.7, "two": 0.7}, units=20, per_unit=4)
@@ -174,12 +223,15 @@ class Content(unittest.TestCase):
 
     def test_macro_f1_is_the_mean_over_classes_in_truth_or_answers(self):
         import numpy as np
+
         confusion = np.array([[8, 2, 0, 0], [1, 8, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]])
         f = [2 * 8 / (10 + 9), 2 * 8 / (10 + 10), 0.0]  # the third class is nowhere, the fourth only answered
         self.assertAlmostEqual(float(analysis.macro_f1(confusion)), sum(f) / 3, places=12)
 
     def test_holm_spans_a_family_of_several_data_sets(self):
-        made = synthetic.quality("style", {"a": 0.6, "b": 0.66}) + synthetic.quality("drums", {"a": 0.6, "b": 0.66, "c": 0.7}, randomness=9)
+        made = synthetic.quality("style", {"a": 0.6, "b": 0.66}) + synthetic.quality(
+            "drums", {"a": 0.6, "b": 0.66, "c": 0.7}, randomness=9
+        )
         apart = analysis.boards(records.RecordSet(made))
         for one in made:
             one["protocol"]["family"] = "both"
@@ -189,7 +241,9 @@ class Content(unittest.TestCase):
                 self.assertGreaterEqual(second.comparisons[pair].holm_p, one.holm_p)
         p = [one.p for board in together for (a, b), one in board.comparisons.items() if a < b]
         wanted = statistics.holm(p)
-        self.assertEqual([one.holm_p for board in together for (a, b), one in board.comparisons.items() if a < b], wanted)
+        self.assertEqual(
+            [one.holm_p for board in together for (a, b), one in board.comparisons.items() if a < b], wanted
+        )
 
     def test_machines_never_share_a_table(self):
         made = small()
@@ -258,7 +312,9 @@ class CommandLine(unittest.TestCase):
         worse = run("compare.py", "--before", self.folder / "a", "--after", self.folder / "b", PYTHONIOENCODING="ascii")
         self.assertEqual(worse.returncode, compare.EXIT_WORSE, worse.stderr)
         self.assertIn("FFTW arm", worse.stdout)
-        self.assertEqual(run("compare.py", "--before", self.folder / "none", "--after", self.folder / "a").returncode, 4)
+        self.assertEqual(
+            run("compare.py", "--before", self.folder / "none", "--after", self.folder / "a").returncode, 4
+        )
 
 
 class Readme(unittest.TestCase):
@@ -271,10 +327,15 @@ class Readme(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             synthetic.write(small(), root / "reports" / "published")
-            (root / "README.md").write_text("before\n%s\nobsolete\n%s\nafter\n" % (readme_table.BEGIN, readme_table.END), encoding="utf-8")
-            self.assertEqual(readme_table.main(["--check"], root), 1)
-            self.assertEqual(readme_table.main([], root), 0)
-            self.assertEqual(readme_table.main(["--check"], root), 0)
+            (root / "README.md").write_text(
+                "before\n%s\nobsolete\n%s\nafter\n" % (readme_table.BEGIN, readme_table.END), encoding="utf-8"
+            )
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                self.assertEqual(readme_table.main(["--check"], root), 1)
+                self.assertEqual(readme_table.main([], root), 0)
+                self.assertEqual(readme_table.main(["--check"], root), 0)
+            self.assertIn("is not what the published records give", said.getvalue())
             text = (root / "README.md").read_text(encoding="utf-8")
             self.assertTrue(text.startswith("before\n") and text.endswith("after\n") and "obsolete" not in text)
             plot = re.search(r"\]\((reports/published/[^)]+\.svg)\)", text).group(1)

@@ -1,4 +1,5 @@
 """The statistics do what they promise: known values, and rates over 2,000 seeded simulations each."""
+
 from __future__ import annotations
 
 import itertools
@@ -15,7 +16,13 @@ RUNS = 2000
 
 class KnownValues(unittest.TestCase):
     def test_student_quantiles_of_the_printed_tables(self):
-        for p, dof, value in ((0.975, 1, 12.706), (0.975, 4, 2.776), (0.975, 30, 2.042), (0.95, 10, 1.812), (0.995, 9, 3.250)):
+        for p, dof, value in (
+            (0.975, 1, 12.706),
+            (0.975, 4, 2.776),
+            (0.975, 30, 2.042),
+            (0.95, 10, 1.812),
+            (0.995, 9, 3.250),
+        ):
             self.assertAlmostEqual(statistics.student_quantile(p, dof), value, places=3)
         self.assertAlmostEqual(statistics.student_quantile(0.025, 4), -statistics.student_quantile(0.975, 4))
 
@@ -42,7 +49,7 @@ class KnownValues(unittest.TestCase):
 
     def test_many_equal_units_are_the_exact_mcnemar_test(self):
         wins, losses = 40, 22
-        exact = 2 * sum(math.comb(62, i) for i in range(losses + 1)) / 2 ** 62
+        exact = 2 * sum(math.comb(62, i) for i in range(losses + 1)) / 2**62
         self.assertAlmostEqual(statistics.sign_flip_p([3] * wins + [-3] * losses + [0] * 500), exact, places=12)
 
     def test_holm(self):
@@ -52,8 +59,12 @@ class KnownValues(unittest.TestCase):
     def test_the_stream_is_fixed(self):
         first = statistics.stream(1, (3,))
         self.assertEqual([int(v) for v in first], [int(v) for v in statistics.stream(1, (8,))[:3]])
-        self.assertEqual([int(v) for v in statistics.stream(1, (5,), 2)], [int(v) for v in statistics.stream(1, (7,))[2:]])
-        self.assertEqual(int(statistics.mix64(np.array([1], dtype=np.uint64))[0]), 0xE220A8397B1DCDAF)  # splitmix64(0), first draw
+        self.assertEqual(
+            [int(v) for v in statistics.stream(1, (5,), 2)], [int(v) for v in statistics.stream(1, (7,))[2:]]
+        )
+        self.assertEqual(
+            int(statistics.mix64(np.array([1], dtype=np.uint64))[0]), 0xE220A8397B1DCDAF
+        )  # splitmix64(0), first draw
 
     def test_rank_intervals(self):
         wins = {("a", "c"), ("b", "d"), ("a", "d")}
@@ -85,11 +96,15 @@ class Simulations(unittest.TestCase):
     """5 % of 2,000 has a standard error of 0.49 points; the promised band is +- 1.5 points."""
 
     def in_band(self, count):
-        self.assertTrue(0.035 <= count / RUNS <= 0.065, "%.2f %% of A/A comparisons came out different" % (100 * count / RUNS))
+        self.assertTrue(
+            0.035 <= count / RUNS <= 0.065, "%.2f %% of A/A comparisons came out different" % (100 * count / RUNS)
+        )
 
     def test_same_arms_differ_in_five_per_cent(self):
         rng = np.random.default_rng(11)
-        self.in_band(sum(statistics.sign_flip_p(a - b) < statistics.ALPHA for a, b, _ in (tracks(rng, 0.0) for _ in range(RUNS))))
+        self.in_band(
+            sum(statistics.sign_flip_p(a - b) < statistics.ALPHA for a, b, _ in (tracks(rng, 0.0) for _ in range(RUNS)))
+        )
 
     def test_same_programs_differ_in_five_per_cent(self):
         for n in (12, 17, 20, 25, 30):
@@ -128,10 +143,13 @@ class Simulations(unittest.TestCase):
                 a = rng.binomial(12, rng.choice(population, units))
                 low, high = statistics.cluster_interval(a, np.full(units, 12), seed=i, draws=600)
                 inside += low <= population.mean() <= high
-            self.assertTrue(0.92 <= inside / (RUNS // 4) <= 0.98, "%d units: covered in %.1f %%" % (units, 400.0 * inside / RUNS))
+            self.assertTrue(
+                0.92 <= inside / (RUNS // 4) <= 0.98, "%d units: covered in %.1f %%" % (units, 400.0 * inside / RUNS)
+            )
 
     def test_items_of_one_unit_are_not_taken_for_independent(self):
-        """The test that the report does not use: over clips instead of tracks it cries wolf, which is why units matter."""
+        """The test that the report does not use: over clips instead of tracks it cries wolf, which is why units
+        matter."""
         rng = np.random.default_rng(23)
         wrong = 0
         for _ in range(300):
