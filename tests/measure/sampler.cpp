@@ -219,7 +219,7 @@ TEST_CASE("the interval of a median has the level it claims", "[measure][order_s
 TEST_CASE("interpolated intervals cover the median of any shape in 95 %", "[measure][order_statistics]") {
   const std::size_t runs = 4000;
   const double sd = std::sqrt(0.05 * 0.95 / static_cast<double>(runs));  // of the share that misses
-  for (const std::size_t n : {13, 15, 16, 22, 30})
+  for (const std::size_t n : {13u, 15u, 16u, 22u, 30u})
     for (const int shape : {0, 1, 2}) {
       philox random(static_cast<std::uint64_t>(n), static_cast<std::uint64_t>(shape));
       std::size_t missed = 0;
