@@ -77,6 +77,7 @@ struct mfcc_options {
   framing_rule framing = framing_rule::fft;
   bool center = true;
   padding pad_mode = padding::constant;
+  bool split_reflection = true;
   bool drop_last_frame = false;
   window_kind window = window_kind::hann;
   bool periodic = true;
@@ -134,6 +135,9 @@ struct mfcc_options {
           "frames are centred on their hop, the ends are padded; for framing=window Kaldi's snip_edges=false");
     visit("pad_mode", self.pad_mode,
           "what lies beyond the ends when centred: constant (zeros), reflect, edge, edge-mirror");
+    visit("split_reflection", self.split_reflection,
+          "librosa's last sample under pad_mode=reflect when hop_length >= n_fft / 2 divides the clip; see "
+          "docs/presets.md");
     visit("drop_last_frame", self.drop_last_frame, "leave out the last frame (Whisper)");
     visit("window", self.window, "hann, hamming (0.54), povey (symmetric hann^0.85), blackman (0.42), rectangular");
     visit("periodic", self.periodic, "true: the window of a cycle of win_length samples; false: symmetric (Kaldi)");

@@ -28,6 +28,7 @@ inline mfcc_options librosa_1_0() {
 inline mfcc_options torchaudio() {
   mfcc_options o;
   o.preemphasis_start = emphasis_start::keep;
+  o.split_reflection = false;
   o.n_fft = 400;
   o.hop_length.reset();
   o.pad_mode = padding::reflect;
@@ -44,6 +45,7 @@ inline mfcc_options kaldi() {
   o.preemphasis = 0.97;
   o.preemphasis_over = emphasis_scope::frame;
   o.preemphasis_start = emphasis_start::keep;
+  o.split_reflection = false;
   o.remove_dc = true;
   o.n_fft.reset();
   o.hop_length.reset();
@@ -74,6 +76,7 @@ inline mfcc_options kaldi() {
 inline mfcc_options whisper() {
   mfcc_options o;
   o.preemphasis_start = emphasis_start::keep;
+  o.split_reflection = false;
   o.n_fft = 400;
   o.hop_length = 160;
   o.pad_mode = padding::reflect;

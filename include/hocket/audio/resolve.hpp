@@ -78,12 +78,13 @@ inline mfcc_options resolve(const mfcc_options& options, double sample_rate) {
   if (!o.win_length && o.frame_length_ms)
     o.win_length = detail::samples_of_ms("frame_length_ms", *o.frame_length_ms, sample_rate);
   expects(o.win_length || o.n_fft, errc::bad_option, "one of n_fft, win_length and frame_length_ms must be given");
+  if (o.n_fft)
+    expects(*o.n_fft >= 1 && *o.n_fft <= detail::largest_n_fft, errc::bad_option, "n_fft is ", *o.n_fft,
+            "; expected 1 to ", detail::largest_n_fft);
   if (!o.win_length) o.win_length = *o.n_fft;
   expects(*o.win_length >= 1 && *o.win_length <= detail::largest_n_fft, errc::bad_option, "win_length is ",
           *o.win_length, "; expected 1 to ", detail::largest_n_fft);
   if (!o.n_fft) o.n_fft = std::bit_ceil(*o.win_length);
-  expects(*o.n_fft >= 1 && *o.n_fft <= detail::largest_n_fft, errc::bad_option, "n_fft is ", *o.n_fft,
-          "; expected 1 to ", detail::largest_n_fft);
   expects(*o.win_length <= *o.n_fft, errc::bad_option, "win_length = ", *o.win_length,
           " is longer than n_fft = ", *o.n_fft, "; give n_fft >= win_length");
   if (!o.hop_length)
@@ -176,6 +177,7 @@ kernels::mfcc::tables<T> make_tables(const mfcc_options& o, double sample_rate, 
   t.hop = hop;
   t.frame_length = win;
   t.pad = o.center ? o.pad_mode : padding::none;
+  t.split_reflection = o.split_reflection && t.pad == padding::reflect && o.framing == framing_rule::fft;
   t.drop_last_frame = o.drop_last_frame;
   if (o.framing == framing_rule::fft) {
     t.span = n_fft;

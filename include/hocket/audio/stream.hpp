@@ -80,7 +80,7 @@ class mfcc_stream {
     const auto n = static_cast<std::ptrdiff_t>(taken_);
     const auto last = static_cast<std::ptrdiff_t>((total - 1) * t.hop + t.frame_length);
     for (std::ptrdiff_t at = end_; at < last; ++at) {
-      const std::ptrdiff_t from = kernels::mfcc::padded_index(t.pad, at - t.lead, n);
+      const std::ptrdiff_t from = kernels::mfcc::padded_index(t.pad, t.position(at - t.lead, n), n);
       slot(at) = from == kernels::mfcc::outside ? T{0} : slot(from + t.lead);
     }
     end_ = std::max(end_, last);

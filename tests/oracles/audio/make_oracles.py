@@ -294,6 +294,10 @@ def fixed_cases(preset):
         for samples in short:
             yield dict(preset=preset, feature=feature, rate=rate, signal="noise", seed=samples, samples=samples, channels=1, options={})
         yield dict(preset=preset, feature=feature, rate=rate, signal="saw", seed=5, samples=5000, channels=2, options={})
+    if preset.startswith("librosa"):  # the tail that librosa pads as a piece of its own
+        for n_fft, hop, samples in [(400, 200, 1400), (512, 300, 3000), (512, 256, 512), (512, 256, 256), (511, 256, 1792)]:
+            yield dict(preset=preset, feature="stft", rate=rate, signal="noise", seed=8, samples=samples, channels=1,
+                       options={"n_fft": n_fft, "hop_length": hop, "pad_mode": "reflect", "window": "rectangular"})
     if preset == "kaldi":
         for feature in features:
             yield dict(preset=preset, feature=feature, rate=rate, signal="saw", seed=6, samples=6000, channels=1, options={"scale": 32768.0})
