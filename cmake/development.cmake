@@ -25,3 +25,14 @@ if(HOCKET_SANITIZE)
   target_link_options(hocket_development INTERFACE -fsanitize=address,undefined)
 endif()
 target_link_libraries(hocket_development INTERFACE hocket::hocket hocket::vendors)
+
+# Kernels are templates compiled for three instruction sets. The programs of a checkout take them from here instead of
+# compiling them in every unit; a user's program instantiates what it calls.
+file(GLOB instances CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*/instances.cpp)
+add_library(hocket_instances STATIC ${instances})
+set_target_properties(hocket_instances PROPERTIES POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+target_compile_definitions(hocket_instances PUBLIC HOCKET_EXTERN_TEMPLATES=1)
+target_compile_options(hocket_instances PRIVATE $<TARGET_PROPERTY:hocket_development,INTERFACE_COMPILE_OPTIONS>
+                                                $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+target_link_libraries(hocket_instances PUBLIC hocket::hocket)
+target_link_libraries(hocket_development INTERFACE hocket_instances)

@@ -62,3 +62,9 @@ void add(std::size_t rows, std::size_t columns, const T* x, std::size_t ldx, dou
 }
 
 }  // namespace hocket::kernels::centre
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/centre/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

@@ -272,3 +272,9 @@ bool own_svd(std::size_t m, std::size_t n, T* a, T* values, T* rows, T* workspac
 }
 
 }  // namespace hocket::kernels::dense
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/dense/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

@@ -75,3 +75,9 @@ void run_real_inverse(const real_plan<T>& tables, isa level, rows_of<const T> in
 }
 
 }  // namespace hocket::kernels::fft
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/fft/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

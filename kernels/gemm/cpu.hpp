@@ -37,3 +37,9 @@ void own(const shape& s, T alpha, const T* a, const T* b, T beta, T* c, T* works
 }
 
 }  // namespace hocket::kernels::gemm
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/gemm/instances.inl>
+#undef HOCKET_INSTANCE
+#endif
