@@ -134,7 +134,7 @@ template <Real T>
 void run_clip(const plan<T>& how, workspace<T>& memory, const view<const T, 2>& samples, const target<T>& out,
               const cpu& device, std::size_t worker) {
   const tables<T>& t = how.facts();
-  const std::size_t width = how.lanes(), channels = samples.extent(0), frames = t.frames(samples.extent(1));
+  const std::size_t width = how.tile(), channels = samples.extent(0), frames = t.frames(samples.extent(1));
   const std::size_t blocks = (frames + width - 1) / width;
   if (blocks == 0 || channels == 0) return;
   const bool holds = how.needs_peak();
@@ -217,7 +217,7 @@ void run(const plan<T>& how, workspace<T>& memory, std::span<const clip<T>> clip
 template <Real T>
 void run_frames(const plan<T>& how, workspace<T>& memory, const T* first, std::size_t count, std::size_t frame, T* out,
                 std::size_t row_stride) noexcept {
-  const std::size_t width = how.lanes(), frame_width = how.stop() == stage::stft ? 2 : 1;
+  const std::size_t width = how.tile(), frame_width = how.stop() == stage::stft ? 2 : 1;
   if (count == 0) return;
   const span_of_samples<T> from{
       first, static_cast<std::ptrdiff_t>((count - 1) * how.facts().hop + how.facts().frame_length), frame, true};
@@ -234,3 +234,9 @@ void run_frames(const plan<T>& how, workspace<T>& memory, const T* first, std::s
 }
 
 }  // namespace hocket::kernels::mfcc
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/mfcc/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

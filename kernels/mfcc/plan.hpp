@@ -53,6 +53,10 @@ class plan {
   isa level() const { return level_; }
   /// Frames that one run of the kernel body takes side by side.
   std::size_t lanes() const { return fft::register_bytes(level_) / sizeof(T); }
+  /// Frames that one call of the kernel body takes: a block, or several where the output has a row for every bin, so
+  /// that a row's page is visited once for all of them.
+  std::size_t tile() const { return lanes() * tile_blocks(); }
+  std::size_t tile_blocks() const { return stop_ == stage::stft || stop_ == stage::power ? 4 : 1; }
   /// Rows of the output: K bins, M bands or C coefficients.
   std::size_t rows() const {
     switch (stop_) {
@@ -84,13 +88,14 @@ class plan {
   // A worker's memory in T's, in this order.
   std::size_t rows_size() const { return lanes() * row_pitch(); }
   std::size_t wave_size() const { return 2 * lanes() * std::max(transform_.complex().size(), facts_.n_bins()); }
+  std::size_t bins_size() const { return 2 * lanes() * facts_.n_bins() * tile_blocks(); }
   std::size_t work_size() const { return 2 * lanes() * transform_.complex().work(); }
   std::size_t mel_size() const { return lanes() * (facts_.n_mels + facts_.n_mfcc + 1); }
   /// An engine's rows (one in, one out, one for each lane) with room for whole registers behind the last bin.
   std::size_t engine_pitch() const { return (2 * facts_.n_bins() + 63) / 64 * 64 + 48; }
   std::size_t engine_size() const { return engine_ ? (lanes() + 2) * engine_pitch() + 64 : 0; }
   std::size_t worker_size() const {
-    return (rows_size() + 3 * wave_size() + work_size() + mel_size() + engine_size() + 63) / 64 * 64;
+    return (rows_size() + 2 * wave_size() + bins_size() + work_size() + mel_size() + engine_size() + 63) / 64 * 64;
   }
 
  private:
