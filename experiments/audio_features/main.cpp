@@ -59,7 +59,7 @@ void add_quality_cases(const run_options& options, const data_set& set, std::vec
     std::vector<std::size_t> ranks = {0};
     if (arm.name == "mel") ranks.insert(ranks.end(), pca_ranks.begin(), pca_ranks.end());
     for (const std::size_t rank : ranks)
-      for (const std::int64_t seed : options.seeds(5)) {
+      for (const std::int64_t seed : options.seeds(options.quick ? 3 : 5)) {
         case_spec c;
         c.name = text(set.use.name, "/", arm.name, rank > 0 ? text("/pca=", rank) : "", "/seed=", seed);
         c.method = arm.name;
