@@ -60,7 +60,10 @@ inline std::vector<pca_case> read_pca_cases(const std::string& path) {
       std::size_t count = 0;
       words >> count;
       std::vector<double> values(count);
-      for (double& value : values) words >> value;
+      for (double& value : values) {
+        words >> value;
+        if (key == "x") value = static_cast<double>(static_cast<float>(value));  // nine digits name a f32 number
+      }
       expects(!words.fail() && !cases.empty(), errc::bad_file, path, ": array ", key, " is cut short");
       cases.back().arrays[key] = std::move(values);
     }

@@ -128,12 +128,14 @@ krylov_result<T> block_krylov(std::size_t d, std::size_t k, const krylov_options
   const auto orthonormalise = [&](view<T, 2> w, std::size_t m, double floor) {
     std::size_t kept = w.extent(1);
     view<T, 2> from = w;
-    for (int pass = 0; pass < 2; ++pass) {
+    for (int pass = 0; pass < 5; ++pass) {
       const std::size_t b = from.extent(1);
-      if (pass == 1 && m > 0) project(m, from, nullptr, 0);
+      if (pass > 0 && m > 0) project(m, from, nullptr, 0);
       std::vector<double> gram = tall.gram(from), scale(b), values(b), vectors(b * b);
+      double shortest = 1;
       for (std::size_t j = 0; j < b; ++j) {
         const double square = gram[j * b + j];
+        shortest = std::min(shortest, square);
         scale[j] = square > floor ? 1 / std::sqrt(square) : 0;
       }
       for (std::size_t i = 0; i < b; ++i)
@@ -141,7 +143,8 @@ krylov_result<T> block_krylov(std::size_t d, std::size_t k, const krylov_options
       std::vector<double> workspace(dense.eigen_workspace(b, b));
       if (!dense.eigen(b, b, gram.data(), values.data(), vectors.data(), workspace.data())) return std::size_t{0};
       // columns are unit vectors: an eigenvalue of rounding size is a dependence
-      const double least = static_cast<double>(std::numeric_limits<T>::epsilon()) * static_cast<double>(b);
+      const double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
+      const double least = epsilon * static_cast<double>(b);
       kept = 0;
       while (kept < b && values[kept] > least * least * 16) ++kept;
       kept = std::min(kept, capacity - m);
@@ -150,9 +153,14 @@ krylov_result<T> block_krylov(std::size_t d, std::size_t k, const krylov_options
       for (std::size_t i = 0; i < b; ++i)
         for (std::size_t j = 0; j < kept; ++j)
           turn[i * kept + j] = static_cast<T>(scale[i] * vectors[j * b + i] / std::sqrt(values[j]));
-      const view<T, 2> to = pass == 0 ? view<T, 2>(spare_storage.data(), {d, kept}) : columns_of(m, kept);
+      // unit columns that a projection shortened were mostly rounding along the basis: once more
+      const bool last = pass > 0 && ((shortest > 0.5 && values[kept - 1] > 0.5) || pass == 4);
+      T* spare = from.data() == spare_storage.data() ? next_storage.data() : spare_storage.data();
+      const view<T, 2> to = last ? columns_of(m, kept) : view<T, 2>(spare, {d, kept});
       products.run(T(1), from, transpose::no, view<const T, 2>(turn.data(), {b, kept}), transpose::no, T(0), to);
       from = to;
+      if (last) break;
+      floor = epsilon * epsilon;  // columns are unit vectors from here on
     }
     return kept;
   };
