@@ -1,8 +1,9 @@
 // Front ends by preset and engine, and the plain-sum definition of the same.
 #include <complex>
+#include <string_view>
 
 #include <hocket/audio/mfcc.hpp>
-#include <hocket/kernels/fft/vendor_fftw.hpp>
+#include <hocket/kernels/mfcc/arms.hpp>
 #include <hocket/kernels/mfcc/reference.hpp>
 
 #include "capi.hpp"
@@ -90,7 +91,14 @@ HOCKET_CAPI void* hocket_audio_reference(const char* preset, const char* feature
   return hocket::capi::guarded([&] { return std::make_unique<definition>(preset, feature, rate, samples); });
 }
 
-/// TODO-promise
-HOCKET_CAPI double hocket_audio_promise(const char*, const char*, double) { return 1e-4; }
-HOCKET_CAPI void* hocket_fft(const char*, std::size_t, std::size_t) { return nullptr; }
-HOCKET_CAPI void* hocket_pca(const char*, std::size_t, std::size_t, std::size_t, int) { return nullptr; }
+/// What the fused chain promises of its spectrum, in epsilon x the magnitude that kernels/mfcc/arms.hpp states.
+HOCKET_CAPI double hocket_audio_promise(const char* preset, const char* engine, double rate, std::size_t samples) {
+  try {
+    const auto tables = tables_of(preset, audio::feature::stft, rate);
+    for (const auto& arm : mfcc::arms<float>())
+      if (arm.name == engine) return arm.promise(mfcc::shape_of(tables, mfcc::stage::stft, samples));
+  } catch (const std::exception& failure) {
+    hocket::capi::last_error() = failure.what();
+  }
+  return -1;
+}

@@ -20,7 +20,7 @@ _FUNCTIONS = {
     "hocket_fft": (_HANDLE, [_TEXT, _SIZE, _SIZE]),
     "hocket_audio": (_HANDLE, [_TEXT, _TEXT, _TEXT, ctypes.c_double, _SIZE, _SIZE, _INT]),
     "hocket_audio_reference": (_HANDLE, [_TEXT, _TEXT, ctypes.c_double, _SIZE]),
-    "hocket_audio_promise": (ctypes.c_double, [_TEXT, _TEXT, ctypes.c_double]),
+    "hocket_audio_promise": (ctypes.c_double, [_TEXT, _TEXT, ctypes.c_double, _SIZE]),
     "hocket_pca": (_HANDLE, [_TEXT, _SIZE, _SIZE, _SIZE, _INT]),
 }
 
@@ -75,9 +75,9 @@ class Library:
         """The same by plain sums in double; the output is rounded to float32."""
         return self._make(self._c.hocket_audio_reference(preset.encode(), feature.encode(), rate, samples))
 
-    def audio_promise(self, preset: str, feature: str, rate: float) -> float:
-        """The error that the chain promises, relative to the largest value of the result."""
-        return self._c.hocket_audio_promise(preset.encode(), feature.encode(), rate)
+    def audio_promise(self, preset: str, engine: str, rate: float, samples: int) -> float:
+        """Units of epsilon that the chain promises (kernels/mfcc/arms.hpp)."""
+        return self._c.hocket_audio_promise(preset.encode(), engine.encode(), rate, samples)
 
     def pca(self, solver: str, rows: int, columns: int, k: int, threads: int) -> "Prepared":
         """(rows, columns) to k components of `columns` values, sorted by variance."""

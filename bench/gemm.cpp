@@ -1,0 +1,77 @@
+// Every arm of kernels/gemm on one thread: squares, the tall products of a PCA, and its products with a transpose.
+#include <cmath>
+#include <memory>
+#include <vector>
+
+#include <hocket/core/buffer.hpp>
+#include <hocket/kernels/gemm/arms.hpp>
+
+#include "bench/support/bench.hpp"
+
+namespace {
+
+namespace gemm = hocket::kernels::gemm;
+using hocket::bench::ready;
+
+template <class T>
+hocket::buffer<T> filled(std::size_t size, std::uint64_t seed) {
+  const std::vector<T> values = hocket::bench::normal_values<T>(size, seed);
+  hocket::buffer<T> out(size);
+  std::copy(values.begin(), values.end(), out.begin());
+  return out;
+}
+
+/// C = op(A) op(B); the magnitude of the promise is k max|A| max|B|.
+template <class T>
+ready prepare(const gemm::gemm_arm<T>& arm, const gemm::shape& s) {
+  auto a = std::make_shared<hocket::buffer<T>>(filled<T>(s.m * s.k, 1));
+  auto b = std::make_shared<hocket::buffer<T>>(filled<T>(s.k * s.n, 2));
+  auto c = std::make_shared<hocket::buffer<T>>(s.m * s.n);
+  auto workspace = std::make_shared<hocket::buffer<T>>(gemm::workspace_size);
+  const auto run = arm.run;
+  ready made;
+  made.run = [=] { run(s, T(1), a->data(), b->data(), T(0), c->data(), workspace->data()); };
+  made.run();
+  std::vector<T> wanted(s.m * s.n);
+  gemm::reference<T>(s, T(1), a->data(), b->data(), T(0), wanted.data());
+  const double magnitude =
+      static_cast<double>(s.k) * hocket::max_abs(a->data(), a->size()) * hocket::max_abs(b->data(), b->size());
+  made.check =
+      hocket::compare(c->data(), wanted.data(), wanted.size(), arm.promise(s) * hocket::rounding<T>(magnitude));
+  return made;
+}
+
+template <class T>
+void add_arms() {
+  struct size {
+    std::size_t m, n, k;
+    bool transpose_a, transpose_b;
+  };
+  const size sizes[] = {{64, 64, 64, false, false},    {256, 256, 256, false, false}, {512, 512, 512, false, false},
+                        {2048, 48, 512, false, false}, {512, 48, 2048, true, false},  {512, 512, 512, true, false},
+                        {256, 256, 1024, false, true}};
+  for (const size& one : sizes) {
+    const gemm::shape s{one.m,
+                        one.n,
+                        one.k,
+                        one.transpose_a,
+                        one.transpose_b,
+                        one.transpose_a ? one.m : one.k,
+                        one.transpose_b ? one.k : one.n,
+                        one.n};
+    for (const auto& arm : gemm::arms<T>())
+      if (arm.accepts(s))
+        hocket::bench::subjects().push_back(
+            {"gemm",
+             hocket::text("m=", s.m, "/n=", s.n, "/k=", s.k, s.transpose_a ? "/At" : "", s.transpose_b ? "/Bt" : ""),
+             std::string(arm.name), std::string(name_of(arm.type)), arm.flops(s), arm.bytes(s), 1, "products",
+             [arm, s] { return prepare<T>(arm, s); }});
+  }
+}
+
+const bool registered = hocket::bench::register_operation([] {
+  add_arms<float>();
+  add_arms<double>();
+});
+
+}  // namespace
