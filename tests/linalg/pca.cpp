@@ -304,7 +304,7 @@ TEST_CASE("incremental in any batches equals the whole when nothing is cut", "[p
   constexpr std::size_t n = 157, d = 14;
   const auto data = mixed_data<double>(n, d, power_law(d, 0.5), 1e6, 2);
   const auto whole = fit(data, n, d, options_of(pca_solver::full, "all"));
-  for (const std::size_t batch : {1, 2, 13, 100, 157}) {
+  for (const std::size_t batch : std::vector<std::size_t>{1, 2, 13, 100, 157}) {
     incremental_pca<double> steps(options_of(pca_solver::incremental, "all"));
     for (std::size_t first = 0; first < n; first += batch)
       steps.partial_fit(view<const double, 2>(data.data(), {n, d}).rows(first, std::min(batch, n - first)));

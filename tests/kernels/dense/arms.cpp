@@ -148,7 +148,7 @@ void check_svd(const dense::dense_arm<T>& arm, std::size_t m, std::size_t n, std
 
 TEMPLATE_TEST_CASE("every symmetric eigensolver keeps its promise", "[dense]", float, double) {
   for (const auto& arm : dense::arms<TestType>())
-    for (const std::size_t n : {1, 2, 3, 7, 21, 32, 53})
+    for (const std::size_t n : std::vector<std::size_t>{1, 2, 3, 7, 21, 32, 53})
       for (const auto& [name, exact] : symmetric_matrices(n))
         for (const std::size_t k : {n, std::min<std::size_t>(n, 5)}) check_eigen<TestType>(arm, n, k, name, exact);
 }
