@@ -1,9 +1,10 @@
 // Prints the first cepstral coefficient of a 1 kHz tone at full scale, and how far the two translation units are apart.
 #include <cmath>
 #include <cstdio>
-#include <hocket/hocket.hpp>
 #include <numbers>
 #include <vector>
+
+#include <hocket/hocket.hpp>
 
 double first_coefficient(const std::vector<float>& clip, double sample_rate);  // two.cpp
 

@@ -1,5 +1,6 @@
-#include <hocket/hocket.hpp>
 #include <vector>
+
+#include <hocket/hocket.hpp>
 
 double first_coefficient(const std::vector<float>& clip, double sample_rate) {
   const hocket::audio::mfcc_plan<float> plan(hocket::audio::preset("librosa-0.11"), sample_rate);
