@@ -54,12 +54,15 @@ bool was_timed(const Run& run) {
     return !run.skipped;
 }
 
-/// Google Benchmark's console table, and every repetition kept.
+/// Keeps every repetition; the console shows the medians, and what went wrong.
 class keeping_reporter final : public benchmark::ConsoleReporter {
  public:
-  explicit keeping_reporter(outcomes& kept) : kept_(kept) {}
+  explicit keeping_reporter(outcomes& kept) : benchmark::ConsoleReporter(OO_None), kept_(kept) {}
   void ReportRuns(const std::vector<Run>& runs) override {
-    benchmark::ConsoleReporter::ReportRuns(runs);
+    std::vector<Run> shown;
+    for (const Run& run : runs)
+      if (run.aggregate_name == "median" || !was_timed(run)) shown.push_back(run);
+    benchmark::ConsoleReporter::ReportRuns(shown);
     for (const Run& run : runs)
       if (run.run_type == Run::RT_Iteration && was_timed(run) && run.iterations > 0)
         kept_[run.run_name.function_name].samples_ns.push_back(run.real_accumulated_time * 1e9 /
@@ -123,7 +126,8 @@ void write_records(const std::filesystem::path& folder, const outcomes& kept, co
     r.head.name = name;
     r.head.kind = measure::record_kind::bench;
     r.head.seed = 1;
-    r.head.options.set("op", s.op).set("shape", s.shape).set("dtype", s.dtype);
+    for (const auto& [key, value] : {std::pair{"op", s.op}, {"shape", s.shape}, {"dtype", s.dtype}})
+      r.head.options.set(key, measure::scalar(std::in_place_type<std::string>, value));
     r.provenance = from;
     r.machine = machine;
     if (!found->second.problem.empty()) {
@@ -140,8 +144,7 @@ void write_records(const std::filesystem::path& folder, const outcomes& kept, co
 int run_all(int argc, char** argv) {
   const std::vector<std::string> command(argv, argv + argc);
   std::vector<std::string> flags = {argv[0], "--benchmark_repetitions=12",
-                                    "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=0.02",
-                                    "--benchmark_display_aggregates_only=true"};
+                                    "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=0.02"};
   std::string results;
   for (int i = 1; i < argc; ++i) {
     if (std::string_view(argv[i]) == "--results" && i + 1 < argc)
