@@ -164,6 +164,7 @@ TEST_CASE("a case gives the same record on one and two threads, and is reused", 
   std::vector<std::string> items;
   for (const char* results : {"one", "two"})
     for (const auto& entry : program::fs::directory_iterator(folder.path / results / "audio_features")) {
+      if (entry.path().extension() != ".json") continue;  // the journal lies beside the records
       const std::string record = program::read(entry.path());
       const auto from = record.find("\"items\""), to = record.find("\"kind\"", from),
                  metrics = record.find("\"metrics\"");
