@@ -172,8 +172,12 @@ def qualify(setting: Setting, judge: Judge, choices: list) -> list:
                 setting.log(f"{choice.label}: not tried, its arithmetic alone takes {choice.flops / rate:.2f} s")
                 continue
             begin = time.perf_counter()
-            components = choice.call()
-            seconds, known[choice.label] = time.perf_counter() - begin, judge.excess(components)
+            try:
+                known[choice.label] = judge.excess(choice.call())
+            except ValueError as broken:  # power iterations without normalisation overflow
+                setting.log(f"{choice.label}: {broken}")
+                known[choice.label] = float("inf")
+            seconds = time.perf_counter() - begin
             setting.log(f"{choice.label}: {seconds:.3f} s, excess {known[choice.label]:.2e}")
             if known[choice.label] <= ALLOWED_EXCESS:
                 fastest = min(fastest, seconds)
