@@ -5,8 +5,6 @@
 // This header includes <sndfile.h>; a program that includes it links libsndfile. hocket.hpp does not include it.
 #pragma once
 
-#include <sndfile.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -15,14 +13,17 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <hocket/core/dtype.hpp>
-#include <hocket/core/error.hpp>
-#include <hocket/core/view.hpp>
-#include <hocket/io/file.hpp>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sndfile.h>
+
+#include <hocket/core/dtype.hpp>
+#include <hocket/core/error.hpp>
+#include <hocket/core/view.hpp>
+#include <hocket/io/file.hpp>
 
 namespace hocket::io {
 
@@ -143,6 +144,7 @@ inline audio_info read_audio_info(const std::filesystem::path& path) {
 template <Real T>
 recording<T> read_audio(const std::filesystem::path& path) {
   recording<T> result;
+  const std::string name = path.string();
   const detail::sound_handle sound = detail::open_sound(path, result.info);
   const std::size_t channels = result.info.channels;
   const std::size_t block =
@@ -152,15 +154,15 @@ recording<T> read_audio(const std::filesystem::path& path) {
   std::size_t done = 0;
   while (true) {
     const sf_count_t got = detail::read_interleaved(sound.get(), interleaved.data(), block);
-    expects(sf_error(sound.get()) == SF_ERR_NO_ERROR, errc::bad_file, path.string(), ": broken near sample ", done,
-            ": ", sf_strerror(sound.get()));
+    expects(sf_error(sound.get()) == SF_ERR_NO_ERROR, errc::bad_file, name, ": broken near sample ", done, ": ",
+            sf_strerror(sound.get()));
     if (got <= 0) break;
     const std::size_t count = static_cast<std::size_t>(got);
     for (std::size_t c = 0; c < channels; ++c) {
       planes[c].resize(done + count);
       for (std::size_t i = 0; i < count; ++i) {
         const T value = interleaved[i * channels + c];
-        expects(std::isfinite(value), errc::bad_value, path.string(), ": sample ", done + i, " of channel ", c, " is ",
+        expects(std::isfinite(value), errc::bad_value, name, ": sample ", done + i, " of channel ", c, " is ",
                 std::isnan(value) ? "NaN" : "infinite");
         planes[c][done + i] = value;
       }
@@ -169,8 +171,8 @@ recording<T> read_audio(const std::filesystem::path& path) {
   }
   if (result.info.samples == 0 || result.info.samples == static_cast<std::size_t>(SF_COUNT_MAX))
     result.info.samples = done;  // written to a pipe: the header does not know its length
-  expects(done == result.info.samples, errc::bad_file, path.string(), ": truncated: the header promises ",
-          result.info.samples, " samples, ", done, " could be decoded");
+  expects(done == result.info.samples, errc::bad_file, name, ": truncated: the header promises ", result.info.samples,
+          " samples, ", done, " could be decoded");
   result.samples.reserve(done * channels);
   for (const auto& plane : planes) result.samples.insert(result.samples.end(), plane.begin(), plane.end());
   return result;
