@@ -50,8 +50,8 @@ inline constexpr std::size_t lapack_block = 64;  ///< at least the block size of
 
 /// Integers are kept in the same workspace: T is at least as large as int.
 template <Real T>
-std::size_t lapack_eigen_workspace(std::size_t n, std::size_t k) {
-  return n + n * k + (lapack_block + 26) * n + 64 + (10 + 2) * n + 64;
+std::size_t lapack_eigen_workspace(std::size_t n, std::size_t) {
+  return n + n + n * n + (lapack_block + 26) * n + 64 + (10 + 2) * n + 64;
 }
 
 template <Real T>
@@ -61,16 +61,33 @@ bool lapack_eigen(std::size_t n, std::size_t k, T* a, T* values, T* vectors, T* 
   const gemm::one_thread alone;
   const int order = static_cast<int>(n), first = static_cast<int>(n - k) + 1, last = order, one = 1;
   const int work_size = static_cast<int>((lapack_block + 26) * n + 64), integers_size = static_cast<int>(10 * n + 32);
-  T *w = workspace, *z = w + n, *work = z + n * k;
+  T *w = workspace, *diagonal = w + n, *z = diagonal + n, *work = z + n * n;
   int* integers = reinterpret_cast<int*>(work + work_size);
   int* support = integers + integers_size;
   const T zero = 0;
   int found = 0, info = 0;
   // rising order, eigenvectors as Fortran columns: our rows, last first
-  lapack_names<T>::syevr(vectors ? "V" : "N", k == n ? "A" : "I", "L", &order, a, &order, &zero, &zero,
-                         k == n ? &one : &first, &last, &zero, &found, w, z, &order, support, work, &work_size,
-                         integers, &integers_size, &info, 1, 1, 1);
-  if (info != 0 || static_cast<std::size_t>(found) != k) return false;
+  const auto solve = [&](bool all) {
+    lapack_names<T>::syevr(vectors ? "V" : "N", all ? "A" : "I", "L", &order, a, &order, &zero, &zero,
+                           all ? &one : &first, &last, &zero, &found, w, z, &order, support, work, &work_size, integers,
+                           &integers_size, &info, 1, 1, 1);
+    return info == 0 && static_cast<std::size_t>(found) == (all ? n : k);
+  };
+  for (std::size_t i = 0; i < n; ++i) diagonal[i] = a[i * n + i];
+  bool all = k == n;
+  if (!solve(all)) {
+    // A part of the spectrum goes through inverse iteration, which fails inside a large cluster (the zeros of a
+    // rank-deficient matrix); the whole of it does not. Only one triangle was overwritten: the other restores it.
+    if (all) return false;
+    for (std::size_t i = 0; i < n; ++i) {
+      a[i * n + i] = diagonal[i];
+      for (std::size_t j = i + 1; j < n; ++j) a[i * n + j] = a[j * n + i];
+    }
+    all = true;
+    if (!solve(all)) return false;
+    w += n - k;
+    z += (n - k) * n;
+  }
   for (std::size_t i = 0; i < k; ++i) {
     values[i] = w[k - 1 - i];
     if (vectors) std::copy_n(z + (k - 1 - i) * n, n, vectors + i * n);
