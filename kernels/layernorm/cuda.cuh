@@ -103,6 +103,7 @@ HOCKET_DEVICE void parameter_tiles(const T* x, const T* dy, const float* mean, c
 
 }  // namespace hocket::kernels::layernorm::gpu
 
+// launch: grid ceil(columns / 128); block 128; shared 0
 /// gradient (columns) = sum over the tiles of partial (tiles, columns), in order.
 HOCKET_KERNEL(hocket_layernorm_sum_tiles_f32)(const float* partial, float* gradient, unsigned tiles, unsigned columns) {
   const unsigned column = hocket::cu::global_index();
@@ -114,6 +115,7 @@ HOCKET_KERNEL(hocket_layernorm_sum_tiles_f32)(const float* partial, float* gradi
 
 // One set of entry points per norm and storage type: the names are those of the tables in docs/kernels.json.
 #define HOCKET_NORM_KERNELS(prefix, centred, suffix, T)                                                              \
+  /* launch: grid ceil(rows / 4); block 128; shared 0 */                                                             \
   HOCKET_KERNEL(hocket_##prefix##_forward_##suffix)                                                                  \
   (const T* x, const float* gain, const float* bias, float eps, T* y, float* mean, float* inverse_sd, unsigned rows, \
    unsigned columns) {                                                                                               \
@@ -124,6 +126,7 @@ HOCKET_KERNEL(hocket_layernorm_sum_tiles_f32)(const float* partial, float* gradi
    unsigned columns) {                                                                                               \
     hocket::kernels::layernorm::gpu::backward<centred>(x, gain, dy, mean, inverse_sd, dx, rows, columns);            \
   }                                                                                                                  \
+  /* launch: grid ceil(columns / 32) x ceil(rows / 64); block 32 x 8; shared 0 */                                    \
   HOCKET_KERNEL(hocket_##prefix##_parameters_##suffix)                                                               \
   (const T* x, const T* dy, const float* mean, const float* inverse_sd, float* partial_gain, float* partial_bias,    \
    unsigned rows, unsigned columns) {                                                                                \
