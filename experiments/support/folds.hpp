@@ -29,7 +29,7 @@ struct classification_data {
   std::size_t rows() const { return labels.size(); }
 };
 
-/// The fold of every unit. Units are shuffled by the seed, then dealt out from the largest to the smallest, each to the
+/// The fold of every unit. Units are shuffled by the seed, then dealt out from large to small, each to the
 /// fold whose class counts it keeps closest to equal.
 inline std::vector<std::size_t> assign_folds(const classification_data& data, std::size_t folds, std::uint64_t seed) {
   const std::size_t units =
@@ -46,7 +46,11 @@ inline std::vector<std::size_t> assign_folds(const classification_data& data, st
   std::iota(order.begin(), order.end(), std::size_t{0});
   philox random(seed);
   random.shuffle(order);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return sizes[a] > sizes[b]; });
+  // Large units first, so that the small ones can even out; "large" to within a factor of four, so that seeds differ
+  // even where all sizes do.
+  const auto magnitude = [&](std::size_t unit) { return std::floor(std::log2(std::max(sizes[unit], 1.0)) / 2); };
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return magnitude(a) > magnitude(b); });
   std::vector<std::vector<double>> held(folds, std::vector<double>(data.classes, 0.0));
   std::vector<double> rows(folds, 0.0);
   std::vector<std::size_t> fold_of(units);

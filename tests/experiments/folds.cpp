@@ -48,6 +48,24 @@ TEST_CASE("folds hold whole units and share rows and classes evenly", "[experime
   CHECK_THROWS_AS(assign_folds(data, 41, 0), error);
 }
 
+TEST_CASE("seeds give other folds also when every unit has a size of its own", "[experiments][folds]") {
+  classification_data data;
+  data.features = 1;
+  data.classes = 2;
+  for (std::uint32_t unit = 0; unit < 14; ++unit)
+    for (std::uint32_t row = 0; row < 10 + 7 * unit; ++row) {
+      data.labels.push_back(row % 2);
+      data.units.push_back(unit);
+      data.x.push_back(0);
+    }
+  std::vector<std::vector<std::size_t>> seen;
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    const auto fold_of = assign_folds(data, 5, seed);
+    for (const auto& other : seen) CHECK(fold_of != other);
+    seen.push_back(fold_of);
+  }
+}
+
 TEST_CASE("the labels of test rows change neither the choice nor the predictions", "[experiments][folds]") {
   const auto data = make_data(2);
   const auto fold_of = assign_folds(data, 5, 0);
