@@ -2,11 +2,9 @@
 // All of them run on the calling thread alone and return false when they do not converge.
 #pragma once
 
-#include <string>
 #include <string_view>
-#include <vector>
 
-#include <hocket/core/error.hpp>
+#include <hocket/core/engines.hpp>
 #include <hocket/kernels/dense/cpu.hpp>
 
 namespace hocket::kernels::dense {
@@ -26,34 +24,23 @@ struct engine {
 
 /// Engines of this program. Vendor headers add theirs before main; afterwards the list is only read.
 template <Real T>
-std::vector<engine<T>>& engines() {
-  static std::vector<engine<T>> known{
-      {"own", 10, &own_eigen_workspace, &own_eigen<T>, &own_svd_workspace, &own_svd<T>}};
+engine_list<engine<T>>& engines() {
+  static engine_list<engine<T>> known(
+      {"dense engine", "dense", "lapack"},
+      {{"own", 10, &own_eigen_workspace, &own_eigen<T>, &own_svd_workspace, &own_svd<T>}});
   return known;
 }
 
-/// For a vendor header's inline variable: registers once per program, however many units include the header.
+/// For a vendor header's inline variable.
 template <Real T>
 bool register_engine(const engine<T>& added) {
-  for (const engine<T>& entry : engines<T>())
-    if (entry.name == added.name) return true;
-  engines<T>().push_back(added);
-  return true;
+  return engines<T>().add(added);
 }
 
 /// "best" or a name. Throws not_built for a name that nobody registered.
 template <Real T>
 engine<T> find_engine(std::string_view name) {
-  const engine<T>* best = nullptr;
-  std::string known;
-  for (const engine<T>& entry : engines<T>()) {
-    if (entry.name == name) return entry;
-    if (!best || entry.rank > best->rank) best = &entry;
-    known += text(known.empty() ? "" : ", ", entry.name);
-  }
-  expects(name == "best", errc::not_built, "dense engine \"", name, "\" is not in this program (known: best, ", known,
-          "); include its header, e.g. <hocket/kernels/dense/vendor_lapack.hpp> for \"lapack\"");
-  return *best;
+  return engines<T>().find(name);
 }
 
 }  // namespace hocket::kernels::dense

@@ -4,13 +4,10 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include <hocket/core/dtype.hpp>
-#include <hocket/core/error.hpp>
+#include <hocket/core/engines.hpp>
 
 namespace hocket::kernels::fft {
 
@@ -26,33 +23,30 @@ class row_engine {
 template <Real T>
 using engine_maker = std::unique_ptr<row_engine<T>> (*)(std::size_t n);
 
-/// Engines registered so far, beside "own".
 template <Real T>
-std::vector<std::pair<std::string, engine_maker<T>>>& engines() {
-  static std::vector<std::pair<std::string, engine_maker<T>>> known;
+struct engine {
+  std::string_view name;
+  engine_maker<T> make = nullptr;  ///< null for "own", which plan.hpp has in itself
+};
+
+/// Engines of this program. Vendor headers add theirs before main; afterwards the list is only read.
+template <Real T>
+engine_list<engine<T>>& engines() {
+  static engine_list<engine<T>> known({"FFT engine", "fft", "fftw"}, {{"own"}});
   return known;
 }
 
-/// For a vendor header's inline variable: registers once per program, however many units include the header.
+/// For a vendor header's inline variable.
 template <Real T>
 bool register_engine(std::string_view name, engine_maker<T> make) {
-  for (const auto& entry : engines<T>())
-    if (entry.first == name) return true;
-  engines<T>().emplace_back(std::string(name), make);
-  return true;
+  return engines<T>().add({name, make});
 }
 
 /// Null for "own". Throws not_built for a name that nobody registered.
 template <Real T>
 std::unique_ptr<row_engine<T>> make_engine(std::string_view name, std::size_t n) {
-  if (name == "own") return nullptr;
-  std::string known = "own";
-  for (const auto& [candidate, make] : engines<T>()) {
-    if (candidate == name) return make(n);
-    known += ", " + candidate;
-  }
-  fail(errc::not_built, "FFT engine \"", name, "\" is not in this program (known: ", known,
-       "); include its header, e.g. <hocket/kernels/fft/vendor_fftw.hpp> for \"fftw\"");
+  const engine<T>& chosen = engines<T>().find(name);
+  return chosen.make ? chosen.make(n) : nullptr;
 }
 
 }  // namespace hocket::kernels::fft

@@ -2,14 +2,12 @@
 // them run on the calling thread alone; whoever wants two threads cuts the work into tiles (linalg/gemm.hpp).
 #pragma once
 
-#include <string>
 #include <string_view>
-#include <vector>
 #if defined(_OPENMP)
 #include <omp.h>
 #endif
 
-#include <hocket/core/error.hpp>
+#include <hocket/core/engines.hpp>
 #include <hocket/kernels/gemm/cpu.hpp>
 
 namespace hocket::kernels::gemm {
@@ -23,33 +21,21 @@ struct engine {
 
 /// Engines of this program. Vendor headers add theirs before main; afterwards the list is only read.
 template <Real T>
-std::vector<engine<T>>& engines() {
-  static std::vector<engine<T>> known{{"own", 10, &own<T>}};
+engine_list<engine<T>>& engines() {
+  static engine_list<engine<T>> known({"product engine", "gemm", "onednn"}, {{"own", 10, &own<T>}});
   return known;
 }
 
-/// For a vendor header's inline variable: registers once per program, however many units include the header.
+/// For a vendor header's inline variable.
 template <Real T>
 bool register_engine(const engine<T>& added) {
-  for (const engine<T>& entry : engines<T>())
-    if (entry.name == added.name) return true;
-  engines<T>().push_back(added);
-  return true;
+  return engines<T>().add(added);
 }
 
 /// "best" or a name. Throws not_built for a name that nobody registered.
 template <Real T>
 engine<T> find_engine(std::string_view name) {
-  const engine<T>* best = nullptr;
-  std::string known;
-  for (const engine<T>& entry : engines<T>()) {
-    if (entry.name == name) return entry;
-    if (!best || entry.rank > best->rank) best = &entry;
-    known += text(known.empty() ? "" : ", ", entry.name);
-  }
-  expects(name == "best", errc::not_built, "product engine \"", name, "\" is not in this program (known: best, ", known,
-          "); include its header, e.g. <hocket/kernels/gemm/vendor_onednn.hpp> for \"onednn\"");
-  return *best;
+  return engines<T>().find(name);
 }
 
 /// While it lives, libraries that thread through OpenMP run on the calling thread alone, inside and outside of parallel
