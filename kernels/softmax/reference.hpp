@@ -17,10 +17,9 @@ template <class T>
 void forward(view<const T, 2> x, view<double, 2> y) {
   for (std::size_t r = 0; r < x.extent(0); ++r) {
     double largest = -std::numeric_limits<double>::infinity(), sum = 0;
-    for (std::size_t c = 0; c < x.extent(1); ++c) largest = std::max(largest, static_cast<double>(to_f32(x(r, c))));
-    for (std::size_t c = 0; c < x.extent(1); ++c) sum += std::exp(static_cast<double>(to_f32(x(r, c))) - largest);
-    for (std::size_t c = 0; c < x.extent(1); ++c)
-      y(r, c) = std::exp(static_cast<double>(to_f32(x(r, c))) - largest) / sum;
+    for (std::size_t c = 0; c < x.extent(1); ++c) largest = std::max(largest, to_f64(x(r, c)));
+    for (std::size_t c = 0; c < x.extent(1); ++c) sum += std::exp(to_f64(x(r, c)) - largest);
+    for (std::size_t c = 0; c < x.extent(1); ++c) y(r, c) = std::exp(to_f64(x(r, c)) - largest) / sum;
   }
 }
 
@@ -29,10 +28,8 @@ template <class T>
 void backward(view<const T, 2> y, view<const T, 2> dy, view<double, 2> dx) {
   for (std::size_t r = 0; r < y.extent(0); ++r) {
     double dot = 0;
-    for (std::size_t c = 0; c < y.extent(1); ++c)
-      dot += static_cast<double>(to_f32(y(r, c))) * static_cast<double>(to_f32(dy(r, c)));
-    for (std::size_t c = 0; c < y.extent(1); ++c)
-      dx(r, c) = static_cast<double>(to_f32(y(r, c))) * (static_cast<double>(to_f32(dy(r, c))) - dot);
+    for (std::size_t c = 0; c < y.extent(1); ++c) dot += to_f64(y(r, c)) * to_f64(dy(r, c));
+    for (std::size_t c = 0; c < y.extent(1); ++c) dx(r, c) = to_f64(y(r, c)) * (to_f64(dy(r, c)) - dot);
   }
 }
 

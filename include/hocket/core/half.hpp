@@ -82,6 +82,16 @@ HOCKET_HD inline f16 to_f16(float x) {
 
 HOCKET_HD inline float to_f32(float x) { return x; }
 
+/// Any storage type in double, without a rounding: for references.
+template <class T>
+double to_f64(T x) {
+  return static_cast<double>(to_f32(x));
+}
+template <>
+inline double to_f64<double>(double x) {
+  return x;
+}
+
 /// float -> T: f16, bf16 or float itself.
 template <class T>
 HOCKET_HD T from_f32(float x);
