@@ -1,7 +1,10 @@
 // The tests' device: kernels run on the executor, device memory is guarded memory.
 #pragma once
 
-#include <list>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,7 +16,7 @@
 
 namespace hocket::cuda_host {
 
-class machine final : public host_machine {
+class machine : public host_machine {
  public:
   explicit machine(execution how = {}) : how_(how) {}
 
@@ -31,11 +34,7 @@ class machine final : public host_machine {
   /// Device memory, NaN-filled or a copy of host values; lives as long as the machine.
   template <class T>
   T* allocate(std::size_t size, const std::string& name) {
-    auto made = std::make_shared<guarded_buffer<T>>(size, name);
-    owned_.emplace_back(reinterpret_cast<const char*>(made->data()), size * sizeof(T));
-    T* const data = made->data();
-    buffers_.push_back(std::move(made));
-    return data;
+    return reinterpret_cast<T*>(add(size * sizeof(T), name));
   }
   template <class T>
   T* upload(const std::vector<T>& values, const std::string& name) {
@@ -44,11 +43,41 @@ class machine final : public host_machine {
     return data;
   }
 
+  /// From here on all allocations together may hold `bytes`.
+  void limit_memory(std::size_t bytes) { limit_ = bytes; }
+  /// Bytes allocated now, and the most there ever were.
+  std::size_t memory_in_use() const { return in_use_; }
+  std::size_t peak_memory() const { return peak_; }
+
+  void* device_allocate(const char* what, std::size_t bytes) override {
+    return bytes > limit_ - std::min(limit_, in_use_) ? nullptr : add(bytes, what);
+  }
+  void device_free(void* p) noexcept override {
+    for (std::size_t i = 0; i < owned_.size(); ++i) {
+      if (owned_[i].first != p) continue;
+      in_use_ -= owned_[i].second;
+      owned_.erase(owned_.begin() + static_cast<std::ptrdiff_t>(i));
+      buffers_.erase(buffers_.begin() + static_cast<std::ptrdiff_t>(i));
+      return;
+    }
+    std::fputs("cuda_host: device_free of memory that this machine does not own\n", stderr);
+    std::abort();
+  }
+
  private:
+  char* add(std::size_t bytes, const std::string& name) {
+    buffers_.push_back(std::make_unique<guarded_buffer<char>>(bytes, name));
+    owned_.emplace_back(buffers_.back()->data(), bytes);
+    in_use_ += bytes;
+    peak_ = std::max(peak_, in_use_);
+    return buffers_.back()->data();
+  }
+
   execution how_;
   executor executor_;
-  std::vector<std::shared_ptr<void>> buffers_;
-  std::vector<std::pair<const char*, std::size_t>> owned_;
+  std::vector<std::unique_ptr<guarded_buffer<char>>> buffers_;
+  std::vector<std::pair<const char*, std::size_t>> owned_;  ///< first byte and size, as buffers_
+  std::size_t limit_ = std::numeric_limits<std::size_t>::max(), in_use_ = 0, peak_ = 0;
 };
 
 /// The orders that every kernel's test runs: results must be the same bits in all of them.

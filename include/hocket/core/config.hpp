@@ -8,6 +8,12 @@
 #define HOCKET_VERSION_PATCH 0
 #define HOCKET_VERSION "0.1.0"
 
+// HOCKET_WITH_CUDA: the CUDA runtime and its libraries can be called. A build defines it for all of its units (CMake:
+// HOCKET_CUDA=ON); a unit that nvcc compiles always can.
+#if defined(__CUDACC__) && !defined(HOCKET_WITH_CUDA)
+#define HOCKET_WITH_CUDA 1
+#endif
+
 // HOCKET_HD marks a function that a CUDA kernel may call too.
 #if defined(__CUDACC__)
 #define HOCKET_HD __host__ __device__

@@ -1,10 +1,15 @@
 // Devices are arguments: `cpu{2}` or `cuda{stream}`, never a global. A call without a device runs on cpu{}.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include <hocket/core/config.hpp>
 #include <hocket/core/error.hpp>
+
+#if defined(HOCKET_WITH_CUDA) || defined(__CUDACC__)
+#include <cuda_runtime_api.h>
+#endif
 
 namespace hocket {
 
@@ -31,19 +36,42 @@ constexpr std::string_view name_of(backend where) {
   return "unknown";
 }
 
-/// Whether this translation unit was compiled with CUDA support.
+/// Whether this translation unit was compiled with CUDA support. Internal to the unit, so that one without never
+/// decides for one with it.
 #if defined(HOCKET_WITH_CUDA)
-inline constexpr bool cuda_built = true;
+static constexpr bool cuda_built = true;
 #else
-inline constexpr bool cuda_built = false;
+static constexpr bool cuda_built = false;
 #endif
 
+namespace detail {
+
+/// Why no CUDA device can be used, empty when one can.
+template <bool Built>
+std::string cuda_trouble() {
+#if defined(HOCKET_WITH_CUDA)
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  if (status != cudaSuccess) return cudaGetErrorString(status);
+  return count > 0 ? "" : "the driver knows no device";
+#else
+  return "not in this build";
+#endif
+}
+
+}  // namespace detail
+
 /// Throws the reason why the backend cannot be used; returns if it can.
-inline void require_backend(backend where) {
+template <bool Built = cuda_built>
+void require_backend(backend where) {
   if (where == backend::cpu) return;
-  expects(cuda_built, errc::not_built, "backend ", name_of(where),
+  expects(Built, errc::not_built, "backend ", name_of(where),
           " is not in this build: configure with nvcc on the PATH and -DHOCKET_CUDA=ON, or use --backend cpu");
-  fail(errc::no_device, "no ", name_of(where), " device was found on this machine: use --backend cpu");
+  expects(where == backend::cuda, errc::not_built, "backend ", name_of(where),
+          " runs CUDA kernels on the host executor of the tests, which programs do not have: use cpu or cuda");
+  const std::string trouble = detail::cuda_trouble<Built>();
+  expects(trouble.empty(), errc::no_device, "no ", name_of(where), " device was found on this machine (", trouble,
+          "): use --backend cpu");
 }
 
 inline void require_threads(const cpu& device) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include <hocket/core/cuda/errors.hpp>
 #include <hocket/core/cuda/seam.cuh>
 #include <hocket/core/cuda/shape.hpp>
 #include <hocket/core/device.hpp>
@@ -22,6 +23,9 @@ class host_machine {
   virtual void run(const char* kernel, const launch_shape& shape, const std::function<void()>& body) = 0;
   /// Whether [p, p + bytes) lies in one allocation of this machine.
   virtual bool owns(const void* p, std::size_t bytes) const = 0;
+  /// Memory that owns() knows, null when there is none left; and its end, before which the machine checks `p`.
+  virtual void* device_allocate(const char* what, std::size_t bytes) = 0;
+  virtual void device_free(void* p) noexcept = 0;
 };
 
 /// The device of the tests: CUDA kernels on a host executor.
@@ -69,18 +73,23 @@ inline void require_device_memory(const cuda_on_host& device, const char* what, 
           " bytes are not memory of this device; copy them there first");
 }
 
-#if defined(__CUDACC__)
+#if defined(HOCKET_WITH_CUDA)
 
 inline void check_cuda(cudaError_t status, const char* what) {
-  if (status == cudaSuccess) return;
-  const errc kind = status == cudaErrorMemoryAllocation                                    ? errc::out_of_memory
-                    : status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver ? errc::no_device
-                    : status == cudaErrorMisalignedAddress                                 ? errc::misaligned
-                    : status == cudaErrorInvalidConfiguration || status == cudaErrorInvalidValue
-                        ? errc::unsupported_shape
-                        : errc::bad_pointer;
-  fail(kind, what, ": ", cudaGetErrorString(status));
+  if (status != cudaSuccess) fail(errc_of_cuda(status), what, ": ", cudaGetErrorString(status));
 }
+
+inline void require_device_memory(const cuda&, const char* what, const void* p, std::size_t bytes) {
+  if (bytes == 0) return;
+  cudaPointerAttributes attributes{};
+  const cudaError_t status = cudaPointerGetAttributes(&attributes, p);
+  if (status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver) check_cuda(status, what);
+  expects(
+      status == cudaSuccess && (attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged),
+      errc::bad_pointer, what, ": ", bytes, " bytes are not memory of this device; copy them there first");
+}
+
+#if defined(__CUDACC__)
 
 template <class Kernel, class... Arguments>
 void launch(const cuda& device, const char* name, const launch_shape& shape, Kernel kernel,
@@ -95,16 +104,7 @@ void launch(const cuda& device, const char* name, const launch_shape& shape, Ker
   check_cuda(cudaGetLastError(), name);
 }
 
-inline void require_device_memory(const cuda&, const char* what, const void* p, std::size_t bytes) {
-  if (bytes == 0) return;
-  cudaPointerAttributes attributes{};
-  const cudaError_t status = cudaPointerGetAttributes(&attributes, p);
-  if (status == cudaErrorNoDevice || status == cudaErrorInsufficientDriver) check_cuda(status, what);
-  expects(
-      status == cudaSuccess && (attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged),
-      errc::bad_pointer, what, ": ", bytes, " bytes are not memory of this device; copy them there first");
-}
-
-#endif
+#endif  // __CUDACC__
+#endif  // HOCKET_WITH_CUDA
 
 }  // namespace hocket
