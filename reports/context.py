@@ -49,8 +49,9 @@ def _wrong_ratios(record_set):
     return wrong
 
 
-def trust(record_set, boards):
-    """[Banner]: what makes the report untrustworthy ("broken", exit 3) and what limits it ("caution", exit 0)."""
+def trust(record_set, boards, allow_dirty=False):
+    """[Banner]: what makes the report untrustworthy ("broken", exit 3) and what limits it ("caution", exit 0).
+    `allow_dirty`: uncommitted changes are a caution; never so for what is published."""
     records = record_set.records
     broken, caution = [], []
     failed = [r for r in records if r["status"] == "failed"]
@@ -68,7 +69,7 @@ def trust(record_set, boards):
         )
     dirty = [r for r in records if r["provenance"]["git_dirty"]]
     if dirty:
-        broken.append(
+        (caution if allow_dirty else broken).append(
             "%s made from a source tree with uncommitted changes, so no commit describes the code."
             % (fmt.plural(len(dirty), "record was", "records were"))
         )

@@ -1,4 +1,4 @@
-"""Records in, report out:  python3 reports/render.py --results DIR [MORE...] --out DIR [--title TEXT]
+"""Records in, report out:  python3 reports/render.py --results DIR [MORE...] --out DIR [--title TEXT] [--allow-dirty]
 
 Writes OUT/index.html (self-contained), OUT/report.md, OUT/plots/*.svg and *.csv, OUT/tables/*.csv. The bytes depend on
 the records alone. Exit codes: 0 written, 2 wrong use, 3 written but a trust rule is broken, 4 records missing or
@@ -18,7 +18,7 @@ if __name__ == "__main__":  # run as a script: import this folder as a package, 
 EXIT_OK, EXIT_USAGE, EXIT_TRUST, EXIT_DATA = 0, 2, 3, 4
 
 
-def build(record_set, title="hocket report"):
+def build(record_set, title="hocket report", allow_dirty=False):
     """The document of a set of records."""
     from reports import analysis, context, document, quality, speed, verdicts
     from reports import format as fmt
@@ -26,7 +26,7 @@ def build(record_set, title="hocket report"):
     boards = analysis.boards(record_set)
     names = context.machine_names(record_set)
     several = len(names) > 1
-    banners = context.trust(record_set, boards)
+    banners = context.trust(record_set, boards, allow_dirty)
     opening = document.Section("Verdict", banners + verdicts.all_verdicts(record_set, boards))
     if not opening.blocks:
         opening.blocks.append(
@@ -95,6 +95,9 @@ def main(arguments=None):
     parser.add_argument("--results", nargs="+", required=True, metavar="DIR", help="directories (or files) of records")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the report is written")
     parser.add_argument("--title", default="hocket report")
+    parser.add_argument(
+        "--allow-dirty", action="store_true", help="uncommitted changes are a caution (not for published records)"
+    )
     options = parser.parse_args(arguments)  # argparse itself leaves with 2 on wrong use
     try:
         import matplotlib  # noqa: F401 - a missing library is wrong use of this program, said in one line
@@ -109,7 +112,7 @@ def main(arguments=None):
     except records.RecordError as error:
         print("render.py: these records cannot be reported on\n%s" % error, file=sys.stderr)
         return EXIT_DATA
-    made, commands = build(record_set, options.title)
+    made, commands = build(record_set, options.title, options.allow_dirty)
     write(files(made, commands), options.out)
     print(Path(options.out) / "index.html")
     from reports.document import Banner

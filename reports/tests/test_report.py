@@ -293,6 +293,17 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(self.code(lambda made: made[0]["provenance"].update(git_dirty=True)), 3)
         self.assertIn("uncommitted", (self.folder / "out" / "index.html").read_text(encoding="utf-8"))
 
+    def test_uncommitted_changes_can_be_a_caution_and_nothing_else_can(self):
+        def dirty(made):
+            made[0]["provenance"].update(git_dirty=True)
+
+        def dirty_and_slow(made):
+            made[0]["provenance"].update(git_dirty=True, build_type="Debug")
+
+        self.assertEqual(self.code(dirty, "--allow-dirty"), 0)
+        self.assertIn("uncommitted", (self.folder / "out" / "index.html").read_text(encoding="utf-8"))
+        self.assertEqual(self.code(dirty_and_slow, "--allow-dirty"), 3)
+
     def test_selection_on_test_data_is_four_and_nothing_is_written(self):
         self.assertEqual(self.code(lambda made: made[0]["protocol"].update(selection_split="test")), 4)
         self.assertFalse((self.folder / "out").exists())

@@ -1,5 +1,6 @@
 """./hocket: usage errors, versions, what it says when packages cannot be installed, how tests are counted."""
 import contextlib
+import importlib.util
 import io
 import os
 import re
@@ -122,6 +123,38 @@ class Counting(unittest.TestCase):
         with mock.patch.object(build, "build", side_effect=machine.Trouble(3, "broken")), contextlib.redirect_stdout(io.StringIO()):
             self.assertFalse(checks.built(tally, "release", "release "))
         self.assertEqual(tally.failed, ["release build"])
+
+
+class Report(unittest.TestCase):
+    def rendered(self, **provenance):
+        """Exit code, standard output and standard error of `./hocket report` on one record, whose provenance is changed."""
+        from reports.tests import synthetic
+        made = synthetic.quality("style", {"mel": 0.6, "mfcc": 0.8}, units=10, per_unit=3)
+        made[0]["provenance"].update(provenance)
+        with tempfile.TemporaryDirectory() as folder:
+            synthetic.write(made, Path(folder) / "in")
+            script = ("import sys; sys.path.insert(0, 'scripts')\n"
+                      "from pathlib import Path\nfrom frontdoor import command_line\n"
+                      f"sys.exit(command_line.render(sys.executable, [Path({folder!r}) / 'in'], Path({folder!r}) / 'out'))")
+            done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+            return done.returncode, done.stdout, done.stderr
+
+    def setUp(self):
+        if importlib.util.find_spec("matplotlib") is None:
+            self.skipTest("matplotlib is not installed for this Python")
+
+    def test_the_report_is_named_once(self):
+        code, out, _ = self.rendered()
+        self.assertEqual((code, out.count("index.html")), (0, 1))
+
+    def test_uncommitted_changes_are_warned_of_and_do_not_fail(self):
+        code, out, err = self.rendered(git_dirty=True)
+        self.assertEqual((code, out.count("index.html")), (0, 1))
+        self.assertIn("uncommitted changes", err)
+
+    def test_other_broken_trust_is_3(self):
+        self.assertEqual(self.rendered(build_type="Debug")[0], 3)
 
 
 class Interruption(unittest.TestCase):
