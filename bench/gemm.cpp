@@ -7,6 +7,7 @@
 #include <hocket/kernels/gemm/arms.hpp>
 
 #include "bench/support/bench.hpp"
+#include "bench/support/cuda.hpp"
 
 namespace {
 
@@ -69,9 +70,23 @@ void add_arms() {
   }
 }
 
+/// The CUDA kernels on squares; A and B in the kernel's type, C in f32.
+void add_cuda() {
+  for (const std::size_t n : {256, 512, 1024, 4096})
+    for (const char* variant : {"tiled_nn", "mma_nn", "mma_nt"})
+      hocket::bench::add_cuda_arms("gemm", variant, hocket::text("m=", n, "/n=", n, "/k=", n),
+                                   {{"m", n}, {"n", n}, {"k", n}}, [n](std::size_t element) {
+                                     const double all = static_cast<double>(n * n);
+                                     return hocket::bench::cuda_work{
+                                         2 * all * static_cast<double>(n),
+                                         all * static_cast<double>(2 * element + sizeof(float))};
+                                   });
+}
+
 const bool registered = hocket::bench::register_operation([] {
   add_arms<float>();
   add_arms<double>();
+  add_cuda();
 });
 
 }  // namespace

@@ -16,6 +16,8 @@ namespace hocket::bench {
 struct ready {
   comparison check;
   std::function<void()> run;
+  /// For a GPU: runs once and gives the seconds between two events around it, the second-level cache flushed before.
+  std::function<double()> timed_run{};
 };
 
 /// One arm at one size.
@@ -29,6 +31,10 @@ struct subject {
   double work = 1;    ///< units of work in one run
   std::string work_unit;
   std::function<ready()> prepare;
+  std::string backend = "cpu";
+  std::string not_run{};            ///< why it cannot be run here: "no_device: ..."; prepare is then not called
+  std::string kernel{};             ///< the CUDA entry point
+  std::string size_of_arguments{};  ///< of that entry point: "rows=8192 columns=768"
 };
 
 /// All subjects of this program.

@@ -1,9 +1,13 @@
 // hocket_bench: Google Benchmark over every arm at every size. Besides that library's own flags:
 //
 //   --results DIR   write one record (kind "bench") per operation, size and element type into DIR/bench
+//   --cuda-arms     list the CUDA arms as lines of tab-separated values, for docs/cuda-model.md; time nothing
+//
+// An arm that cannot run here is a row "not run" with the reason, in the table and in the record.
 //
 // Twelve repetitions in random interleaving unless the flags say otherwise. Exit code 1 when a result was wrong: its
 // time is then not taken.
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <iostream>
@@ -42,6 +46,7 @@ std::string name_of(const subject& s) { return text(s.op, "/", s.shape, "/", s.d
 /// What became of one subject.
 struct outcome {
   std::string problem;             ///< why it was not timed
+  std::string not_run;             ///< what is missing here
   std::vector<double> samples_ns;  ///< per run, one for each repetition
 };
 using outcomes = std::map<std::string, outcome>;
@@ -59,6 +64,16 @@ class keeping_reporter final : public benchmark::ConsoleReporter {
  public:
   explicit keeping_reporter(outcomes& kept) : benchmark::ConsoleReporter(OO_None), kept_(kept) {}
   void ReportRuns(const std::vector<Run>& runs) override {
+    if (!runs.empty()) {
+      const std::string& name = runs.front().run_name.function_name;
+      if (const std::string& missing = kept_[name].not_run; !missing.empty()) {
+        std::string shown = missing;  // "no_device: why" as "no device (why)"
+        std::replace(shown.begin(), shown.begin() + static_cast<std::ptrdiff_t>(shown.find(':')), '_', ' ');
+        shown.replace(shown.find(": "), 2, " (");
+        GetOutputStream() << name << "  not run: " << shown << ")\n";
+        return;
+      }
+    }
     std::vector<Run> shown;
     for (const Run& run : runs)
       if (run.aggregate_name == "median" || !was_timed(run)) shown.push_back(run);
@@ -74,6 +89,11 @@ class keeping_reporter final : public benchmark::ConsoleReporter {
 };
 
 void run_subject(benchmark::State& state, const subject& s, std::optional<ready>& prepared, outcome& kept) {
+  if (!s.not_run.empty()) {
+    kept.not_run = s.not_run;
+    state.SkipWithError("not run");
+    return;
+  }
   if (!prepared && kept.problem.empty()) {
     try {
       prepared = s.prepare();
@@ -86,7 +106,11 @@ void run_subject(benchmark::State& state, const subject& s, std::optional<ready>
     state.SkipWithError(kept.problem.c_str());
     return;
   }
-  for (auto _ : state) prepared->run();
+  if (prepared->timed_run) {
+    for (auto _ : state) state.SetIterationTime(prepared->timed_run());
+  } else {
+    for (auto _ : state) prepared->run();
+  }
   using benchmark::Counter;
   if (s.flops > 0) state.counters["FLOP/s"] = Counter(s.flops, Counter::kIsIterationInvariantRate);
   if (s.bytes > 0) state.counters["bytes/s"] = Counter(s.bytes, Counter::kIsIterationInvariantRate);
@@ -96,6 +120,7 @@ void run_subject(benchmark::State& state, const subject& s, std::optional<ready>
 measure::timing timing_of(const subject& s, const outcome& kept) {
   measure::timing t;
   t.arm = s.arm;
+  t.backend = s.backend;
   t.dtype = s.dtype;
   t.warmup = 1;
   t.samples_ns = kept.samples_ns;
@@ -130,15 +155,35 @@ void write_records(const std::filesystem::path& folder, const outcomes& kept, co
       r.head.options.set(key, measure::scalar(std::in_place_type<std::string>, value));
     r.provenance = from;
     r.machine = machine;
-    if (!found->second.problem.empty()) {
+    if (!found->second.not_run.empty()) {
+      r.head.options.set(text("not run: ", s.arm),
+                         measure::scalar(std::in_place_type<std::string>, found->second.not_run));
+    } else if (!found->second.problem.empty()) {
       r.status = measure::record_status::failed;
       r.error = measure::record_error{"check_failed", text(s.arm, ": ", found->second.problem), {}};
     } else if (found->second.samples_ns.size() >= measure::min_samples) {
       r.body.timings.push_back(timing_of(s, found->second));
     }
   }
-  for (const auto& [name, r] : records)
-    if (!r.body.timings.empty() || r.status == measure::record_status::failed) measure::write_record(folder, r);
+  for (auto& [name, r] : records) {
+    const auto& options = r.head.options.entries();
+    if (r.body.timings.empty() && r.status == measure::record_status::ok &&
+        options.back().first.starts_with("not run")) {
+      const std::string reason = std::get<std::string>(options.back().second);  // no arm of this record could run
+      const std::size_t colon = reason.find(": ");
+      r.status = measure::record_status::not_run;
+      r.error = measure::record_error{reason.substr(0, colon), reason.substr(colon + 2), {}};
+    }
+    if (!r.body.timings.empty() || r.status != measure::record_status::ok) measure::write_record(folder, r);
+  }
+}
+
+/// One line per CUDA arm: operation, entry point, its sizes, FLOPs, bytes.
+void list_cuda_arms() {
+  for (const subject& s : subjects())
+    if (!s.kernel.empty())
+      std::cout << s.op << "\t" << s.kernel << "\t" << s.size_of_arguments << "\t" << text(s.flops, "\t", s.bytes)
+                << "\n";
 }
 
 int run_all(int argc, char** argv) {
@@ -147,6 +192,11 @@ int run_all(int argc, char** argv) {
                                     "--benchmark_enable_random_interleaving=true", "--benchmark_min_time=0.02"};
   std::string results;
   for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) == "--cuda-arms") {
+      for (const auto add : operations()) add();
+      list_cuda_arms();
+      return 0;
+    }
     if (std::string_view(argv[i]) == "--results" && i + 1 < argc)
       results = argv[++i];
     else
@@ -168,9 +218,13 @@ int run_all(int argc, char** argv) {
   outcomes kept;
   for (const subject& s : subjects()) {
     auto prepared = std::make_shared<std::optional<ready>>();
-    benchmark::RegisterBenchmark(name_of(s).c_str(), [&s, prepared, &kept](benchmark::State& state) {
+    auto* made = benchmark::RegisterBenchmark(name_of(s).c_str(), [&s, prepared, &kept](benchmark::State& state) {
       run_subject(state, s, *prepared, kept[name_of(s)]);
-    })->UseRealTime();
+    });
+    if (s.backend == "cuda")
+      made->UseManualTime();
+    else
+      made->UseRealTime();
   }
   keeping_reporter reporter(kept);
   benchmark::RunSpecifiedBenchmarks(&reporter);
