@@ -5,6 +5,7 @@
 //   2  mma: 64 x 64 a block of four warps, 32 x 32 a warp by m16n8k16; tiles arrive by cp.async in two buffers while
 //   the
 //      other is multiplied; rows padded by 16 bytes so that the eight rows of an ldmatrix fall into different banks.
+//   3  a batch at once: small results over many rows (covariances) fill a card that one product would leave idle.
 //   -  three buffers and 128 x 128 tiles: more shared memory a block; to be decided on a GPU (gpu-day), not by guess.
 // sm_75 has no m16n8k16 and no cp.async: there the mma entry points run the tiled body on the same arguments.
 #pragma once
@@ -16,11 +17,14 @@
 namespace hocket::kernels::gemm::gpu {
 
 /// Sizes as the kernels take them; op(A) is (m,k), op(B) is (k,n), C is (m,n), rows ld apart. `vector_a`, `vector_b`:
-/// the matrix starts on 16 bytes and so does every row, so that 16-byte copies are allowed.
+/// the matrix starts on 16 bytes and so does every row, so that 16-byte copies are allowed. `count` such products lie
+/// strides (elements) apart; block z makes number z.
 struct product {
   unsigned m, n, k, lda, ldb, ldc;
   float alpha, beta;
   bool vector_a, vector_b;
+  unsigned count;
+  std::size_t stride_a, stride_b, stride_c;
 };
 
 inline constexpr unsigned tile_m = 64, tile_n = 64;
@@ -249,23 +253,31 @@ HOCKET_DEVICE void mma_or_twin(const T* a, const T* b, float* c, const product& 
 
 // nn, nt, tn, tt: which of A and B is stored transposed.
 #define HOCKET_GEMM_KERNELS(layout, ta, tb)                                                         \
-  /* launch: grid ceil(n / 64) x ceil(m / 64); block 256; shared 0 */                               \
+  /* launch: grid ceil(n / 64) x ceil(m / 64) x count; block 256; shared 0 */                       \
   HOCKET_KERNEL_BOUNDS(hocket_gemm_tiled_##layout##_f32, 256, 2)                                    \
   (const float* a, const float* b, float* c, hocket::kernels::gemm::gpu::product p) {               \
-    hocket::kernels::gemm::gpu::tiled<ta, tb>(a, b, c, p);                                          \
+    hocket::kernels::gemm::gpu::tiled<ta, tb>(a + hocket::cu::block_z() * p.stride_a,               \
+                                              b + hocket::cu::block_z() * p.stride_b,               \
+                                              c + hocket::cu::block_z() * p.stride_c, p);           \
   }                                                                                                 \
-  /* launch: grid ceil(n / 64) x ceil(m / 64); block 128; shared 0 */                               \
+  /* launch: grid ceil(n / 64) x ceil(m / 64) x count; block 128; shared 0 */                       \
   HOCKET_KERNEL_BOUNDS(hocket_gemm_mma_##layout##_f16, 128, 2)                                      \
   (const hocket::f16* a, const hocket::f16* b, float* c, hocket::kernels::gemm::gpu::product p) {   \
-    hocket::kernels::gemm::gpu::mma_or_twin<ta, tb>(a, b, c, p);                                    \
+    hocket::kernels::gemm::gpu::mma_or_twin<ta, tb>(a + hocket::cu::block_z() * p.stride_a,         \
+                                                    b + hocket::cu::block_z() * p.stride_b,         \
+                                                    c + hocket::cu::block_z() * p.stride_c, p);     \
   }                                                                                                 \
   HOCKET_KERNEL_BOUNDS(hocket_gemm_mma_##layout##_bf16, 128, 2)                                     \
   (const hocket::bf16* a, const hocket::bf16* b, float* c, hocket::kernels::gemm::gpu::product p) { \
-    hocket::kernels::gemm::gpu::mma_or_twin<ta, tb>(a, b, c, p);                                    \
+    hocket::kernels::gemm::gpu::mma_or_twin<ta, tb>(a + hocket::cu::block_z() * p.stride_a,         \
+                                                    b + hocket::cu::block_z() * p.stride_b,         \
+                                                    c + hocket::cu::block_z() * p.stride_c, p);     \
   }                                                                                                 \
   HOCKET_KERNEL_BOUNDS(hocket_gemm_mma_##layout##_tf32, 128, 2)                                     \
   (const float* a, const float* b, float* c, hocket::kernels::gemm::gpu::product p) {               \
-    hocket::kernels::gemm::gpu::mma_or_twin<ta, tb>(a, b, c, p);                                    \
+    hocket::kernels::gemm::gpu::mma_or_twin<ta, tb>(a + hocket::cu::block_z() * p.stride_a,         \
+                                                    b + hocket::cu::block_z() * p.stride_b,         \
+                                                    c + hocket::cu::block_z() * p.stride_c, p);     \
   }
 HOCKET_GEMM_KERNELS(nn, false, false)
 HOCKET_GEMM_KERNELS(nt, false, true)

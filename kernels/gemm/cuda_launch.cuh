@@ -2,6 +2,7 @@
 #pragma once
 
 #include <hocket/core/cuda/checks.hpp>
+#include <hocket/kernels/gemm/cublas_arguments.hpp>
 #include <hocket/kernels/gemm/cuda.cuh>
 #include <hocket/kernels/gemm/reference.hpp>
 
@@ -25,16 +26,17 @@ namespace detail {
 
 template <class Device, class T>
 void require_matrix(const Device& device, const char* what, const T* p, std::size_t rows, std::size_t columns,
-                    std::size_t ld) {
+                    std::size_t ld, std::size_t count, std::size_t stride) {
   expects(ld >= columns, errc::unsupported_shape, what, ": rows of ", columns, " elements cannot be ", ld, " apart");
   expects(rows < (std::size_t{1} << 31) && ld < (std::size_t{1} << 31), errc::unsupported_shape, what, ": ", rows,
           " x ", ld, " has a dimension above 2^31");
-  if (rows && columns) require_device_memory(device, what, p, ((rows - 1) * ld + columns) * sizeof(T));
+  if (rows && columns && count)
+    require_device_memory(device, what, p, ((count - 1) * stride + (rows - 1) * ld + columns) * sizeof(T));
 }
 
 template <class T>
-bool allows_vectors(const T* p, std::size_t ld) {
-  return reinterpret_cast<std::uintptr_t>(p) % 16 == 0 && ld * sizeof(T) % 16 == 0;
+bool allows_vectors(const T* p, std::size_t ld, std::size_t stride) {
+  return reinterpret_cast<std::uintptr_t>(p) % 16 == 0 && ld * sizeof(T) % 16 == 0 && stride * sizeof(T) % 16 == 0;
 }
 
 #define HOCKET_GEMM_ENTRIES(variant, type)                                                                          \
@@ -45,15 +47,17 @@ bool allows_vectors(const T* p, std::size_t ld) {
 
 }  // namespace detail
 
-/// C (m,n) f32 = alpha op(A) op(B) + beta C on the device; with beta = 0, C is not read. A and B are float (which =
-/// tiled_f32 or mma_tf32), f16 or bf16.
+/// C (m,n) f32 = alpha op(A) op(B) + beta C on the device, for every matrix of the batch; with beta = 0, C is not read.
+/// A and B are float (which = tiled_f32 or mma_tf32), f16 or bf16.
 template <CudaDevice Device, class T>
 void multiply(const Device& device, const gemm::shape& s, float alpha, const T* a, const T* b, float beta, float* c,
-              arm which) {
-  detail::require_matrix(device, "gemm: A", a, s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.lda);
-  detail::require_matrix(device, "gemm: B", b, s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.ldb);
-  detail::require_matrix(device, "gemm: C", c, s.m, s.n, s.ldc);
-  if (s.m == 0 || s.n == 0) return;
+              arm which, const batch& of = {}) {
+  detail::require_matrix(device, "gemm: A", a, s.transpose_a ? s.k : s.m, s.transpose_a ? s.m : s.k, s.lda, of.count,
+                         of.stride_a);
+  detail::require_matrix(device, "gemm: B", b, s.transpose_b ? s.n : s.k, s.transpose_b ? s.k : s.n, s.ldb, of.count,
+                         of.stride_b);
+  detail::require_matrix(device, "gemm: C", c, s.m, s.n, s.ldc, of.count, of.stride_c);
+  if (s.m == 0 || s.n == 0 || of.count == 0) return;
   const auto u = [](std::size_t x) { return static_cast<unsigned>(x); };
   const product p{u(s.m),
                   u(s.n),
@@ -63,9 +67,13 @@ void multiply(const Device& device, const gemm::shape& s, float alpha, const T* 
                   u(s.ldc),
                   alpha,
                   beta,
-                  detail::allows_vectors(a, s.lda),
-                  detail::allows_vectors(b, s.ldb)};
-  const extent3 grid{u((s.n + tile_n - 1) / tile_n), u((s.m + tile_m - 1) / tile_m), 1};
+                  detail::allows_vectors(a, s.lda, of.stride_a),
+                  detail::allows_vectors(b, s.ldb, of.stride_b),
+                  u(of.count),
+                  of.stride_a,
+                  of.stride_b,
+                  of.stride_c};
+  const extent3 grid{u((s.n + tile_n - 1) / tile_n), u((s.m + tile_m - 1) / tile_m), u(of.count)};
   const auto start = [&](const auto& chosen, unsigned threads) {
     launch(device, chosen.name, {grid, {threads, 1, 1}, 0}, chosen.kernel, a, b, c, p);
   };

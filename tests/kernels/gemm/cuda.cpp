@@ -115,6 +115,34 @@ TEST_CASE("without tensor cores the twin answers under the same name", "[gemm][c
   cu::has_mma = true;
 }
 
+TEST_CASE("a batch gives the bits of its products one by one", "[gemm][cuda_host]") {
+  const auto check_batch = [](auto zero, arm which) {
+    using T = decltype(zero);
+    const std::size_t m = 66, n = 20, k = 35, count = 3;
+    const gemm::shape s{m, n, k, true, false, m, n, n};
+    // an odd stride: the second matrix allows no 16-byte copies, so neither may the first use them
+    const gemm::batch of{count, k * m + 1, k * n + 3, m * n + 2};
+    cuda_host::machine machine;
+    const T* const a = machine.upload(matrix<T>(count, k * m, of.stride_a, 1), "A");
+    const T* const b = machine.upload(matrix<T>(count, k * n, of.stride_b, 2), "B");
+    float* const together = machine.allocate<float>(2 * of.stride_c + m * n, "C");
+    float* const alone = machine.allocate<float>(m * n, "C alone");
+    cuda_host::launch_counts.clear();
+    gemm::gpu::multiply<cuda_on_host, T>(machine.device(), s, 1, a, b, 0, together, which, of);
+    CHECK(cuda_host::launch_counts.begin()->second == 1);
+    CHECK(std::isnan(together[m * n]));  // between the results
+    for (std::size_t i = 0; i < count; ++i) {
+      gemm::gpu::multiply<cuda_on_host, T>(machine.device(), s, 1, a + i * of.stride_a, b + i * of.stride_b, 0, alone,
+                                           which);
+      CHECK(std::memcmp(alone, together + i * of.stride_c, m * n * sizeof(float)) == 0);
+    }
+  };
+  check_batch(0.0f, arm::tiled_f32);
+  check_batch(0.0f, arm::mma_tf32);
+  check_batch(f16{}, arm::mma_f16);
+  check_batch(bf16{}, arm::mma_bf16);
+}
+
 TEST_CASE("the product tests notice damage to the kernels", "[gemm][cuda_host][mutation]") {
   const auto try_arm = [](auto zero, arm which) {
     using T = decltype(zero);
