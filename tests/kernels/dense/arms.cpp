@@ -11,6 +11,7 @@
 #include <hocket/kernels/dense/arms.hpp>
 
 #include "catch.hpp"
+#include "machine_sets.hpp"
 
 namespace {
 
@@ -162,15 +163,13 @@ TEMPLATE_TEST_CASE("every singular value solver keeps its promise", "[dense]", f
 }
 
 TEMPLATE_TEST_CASE("our solvers keep their promise on every instruction set", "[dense]", float, double) {
-  const auto before = hocket::best_isa();
-  for (const auto set : {hocket::isa::baseline, hocket::isa::avx2, hocket::isa::avx512}) {
-    hocket::limit_isa(set);
+  for (const auto set : hocket::tests::machine_sets()) {
+    const hocket::tests::on_isa guard(set);
     const auto arm = dense::arms<TestType>().front();
     REQUIRE(arm.name == "own");
     for (const auto& [name, exact] : symmetric_matrices(37)) check_eigen<TestType>(arm, 37, 37, name, exact);
     check_svd<TestType>(arm, 45, 38, 38);
   }
-  hocket::limit_isa(before);
 }
 
 TEST_CASE("what is not finite does not converge", "[dense]") {

@@ -12,25 +12,15 @@
 #include <hocket/kernels/fft/reference.hpp>
 
 #include "catch.hpp"
+#include "machine_sets.hpp"
 
 using namespace hocket;
 namespace room = hocket::kernels::fft;
 using room::kind;
+using tests::machine_sets;
+using tests::on_isa;
 
 namespace {
-
-/// Runs a scope on one instruction set.
-struct on_isa {
-  explicit on_isa(isa level) { limit_isa(level); }
-  ~on_isa() { limit_isa(machine_isa()); }
-};
-
-std::vector<isa> machine_sets() {
-  std::vector<isa> sets;
-  for (const isa level : {isa::baseline, isa::avx2, isa::avx512})
-    if (level <= machine_isa()) sets.push_back(level);
-  return sets;
-}
 
 template <Real T>
 buffer<T> noise(std::size_t n, std::uint64_t seed) {

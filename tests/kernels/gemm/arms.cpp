@@ -11,6 +11,7 @@
 #include <hocket/kernels/gemm/engine.hpp>
 
 #include "catch.hpp"
+#include "machine_sets.hpp"
 
 namespace {
 
@@ -73,12 +74,10 @@ TEMPLATE_TEST_CASE("every product arm keeps its promise", "[gemm]", float, doubl
 }
 
 TEMPLATE_TEST_CASE("our product keeps its promise on every instruction set", "[gemm]", float, double) {
-  const auto before = hocket::best_isa();
-  for (const auto set : {hocket::isa::baseline, hocket::isa::avx2, hocket::isa::avx512}) {
-    hocket::limit_isa(set);
+  for (const auto set : hocket::tests::machine_sets()) {
+    const hocket::tests::on_isa guard(set);
     check_arm(gemm::make_arm<TestType>("own", &gemm::own<TestType>));
   }
-  hocket::limit_isa(before);
 }
 
 TEST_CASE("engines are found by name, and an unknown one is refused with the known", "[gemm]") {
@@ -89,6 +88,8 @@ TEST_CASE("engines are found by name, and an unknown one is refused with the kno
     FAIL("an unknown engine was accepted");
   } catch (const hocket::error& problem) {
     CHECK(problem.kind() == hocket::errc::not_built);
-    CHECK(std::string(problem.what()).find("own") != std::string::npos);
+    const std::string said = problem.what();
+    CHECK(said.find("product engine \"mystery\" is not in this program (known: best, own") == 0);
+    CHECK(said.find("<hocket/kernels/gemm/vendor_onednn.hpp> for \"onednn\"") != std::string::npos);
   }
 }
