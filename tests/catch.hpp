@@ -9,4 +9,5 @@
 namespace Catch {
 inline auto Contains(const std::string& part) { return Matchers::ContainsSubstring(part); }  // its name in v2
 }  // namespace Catch
+using Catch::Approx;  // as v2 has it
 #endif
