@@ -361,19 +361,45 @@ TEST_CASE("randomized: measured error between the optimum and Halko's bound; the
   }
 }
 
-TEST_CASE("auto: the choice is stated, and a flat spectrum falls back to an exact solver", "[pca]") {
+TEST_CASE("auto: the choice is stated and can be overridden", "[pca]") {
   CHECK(choose_pca_solver(20000, 512, 32).solver == pca_solver::covariance);
   CHECK(choose_pca_solver(5000, 5000, 50).solver == pca_solver::randomized);
   CHECK(choose_pca_solver(2000, 2048, 64).solver == pca_solver::randomized);
   CHECK(choose_pca_solver(1797, 64, 0).solver == pca_solver::full);
   CHECK(choose_pca_solver(500, 4000, 0).solver == pca_solver::gram);
   CHECK(choose_pca_solver(100000, 300, 0).solver == pca_solver::covariance);
+  // small: exact, however few components are asked for
+  CHECK(choose_pca_solver(100, 100, 5).solver == pca_solver::full);
+  CHECK(choose_pca_solver(400, 400, 5).solver == pca_solver::covariance);
+  CHECK(choose_pca_solver(100, 5000, 3).solver == pca_solver::gram);
   const auto data = mixed_data<double>(50, 8, power_law(8, 1), 0, 1);
   CHECK_FALSE(fit(data, 50, 8, {}).why.empty());
   // forcing another solver gives the same answer
   const auto chosen = fit(data, 50, 8, options_of(pca_solver::automatic, "2"));
   const auto forced = fit(data, 50, 8, options_of(pca_solver::covariance, "2"));
   CHECK(hocket::compare(chosen.components.data(), forced.components.data(), 16, hocket::rounding<double>(64)));
+}
+
+TEST_CASE("auto: small data get the eigenvalues of the full solver", "[pca]") {
+  for (const std::size_t n : {std::size_t{100}, std::size_t{173}}) {
+    const std::size_t d = 200 - n;
+    const auto data = mixed_data<double>(n, d, power_law(d, 0.3), 2, n);
+    const auto chosen = fit(data, n, d, options_of(pca_solver::automatic, "5"));
+    const auto full = fit(data, n, d, options_of(pca_solver::full, "5"));
+    CHECK(hocket::compare(chosen.explained_variance.data(), full.explained_variance.data(), 5,
+                          hocket::rounding<double>(static_cast<double>(n + d) * full.explained_variance[0])));
+  }
+}
+
+TEST_CASE("auto: on a flat spectrum the randomized solver gives way to an exact one", "[pca]") {
+  const std::size_t n = 1200;
+  REQUIRE(choose_pca_solver(n, n, 4).solver == pca_solver::randomized);
+  const auto data = mixed_data<double>(n, n, power_law(n, 0), 0, 9);
+  auto options = options_of(pca_solver::automatic, "4");
+  options.tolerance = hocket::rounding<double>(1);  // out of reach of 20 products
+  const auto chosen = fit(data, n, n, options);
+  CHECK(chosen.solver == pca_solver::covariance);
+  CHECK(chosen.converged);
 }
 
 TEST_CASE("what a PCA refuses", "[pca]") {

@@ -28,24 +28,27 @@ struct pca_choice {
   std::string why;
 };
 
-/// The automatic choice for N rows of D features and k components (0: by share of variance). docs/pca.md has the rule
-/// and what it was measured on.
+/// Multiply-adds up to which `auto` takes an exact solver whatever k is: less than a tenth of a second.
+inline constexpr double exact_solver_limit = 1e9;
+
+/// The automatic choice for N rows of D features and k components (0: by share of variance). An exact solver (full,
+/// covariance, gram) wherever that is cheap; randomized, which is only as exact as its tolerance, where it saves time
+/// on a problem that would take long. docs/pca.md has the rule and what it was measured on.
 inline pca_choice choose_pca_solver(std::size_t n, std::size_t d, std::size_t k) {
   const double rows = static_cast<double>(n), columns = static_cast<double>(d);
-  const double least = std::min(rows, columns), most = std::max(rows, columns);
+  const double least = std::min(rows, columns);
   const std::string size = text(n, " x ", d);
   // multiply-adds; an eigenproblem's run at about an eighth of a product's speed
   const double squared = rows * columns * least / 2 + 8 * 4.0 / 3 * least * least * least;
   const double width = std::clamp<double>((static_cast<double>(k) / 2 + 15), 16, 128);
   const double iterated = 8 * 2 * rows * columns * width;
-  if (k > 0 && static_cast<double>(k) <= 0.2 * least && iterated < squared)
+  if (squared > exact_solver_limit && k > 0 && static_cast<double>(k) <= 0.2 * least && iterated < squared)
     return {pca_solver::randomized,
             text("k = ", k, " of ", size, ": few products with the data are cheaper than squaring them")};
   if (rows * columns * least <= 3e7)
     return {pca_solver::full, text(size, " is small: the most accurate solver costs nothing")};
   if (d <= n)
     return {pca_solver::covariance, text(size, ": D <= N, the ", d, " x ", d, " covariance is the smaller problem")};
-  (void)most;
   return {pca_solver::gram, text(size, ": N < D, the ", n, " x ", n, " Gram matrix is the smaller problem")};
 }
 

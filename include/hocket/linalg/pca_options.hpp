@@ -44,9 +44,9 @@ struct pca_options {
   bool whiten = false;
   std::uint64_t seed = 0;
   std::size_t oversample = 10;
-  std::optional<std::size_t> n_iter;
+  std::optional<std::size_t> n_iter = std::nullopt;
   double tolerance = 1e-4;
-  std::optional<std::size_t> batch_rows;
+  std::optional<std::size_t> batch_rows = std::nullopt;
   std::string gemm = "best";
   std::string dense = "best";
 

@@ -12,14 +12,9 @@ struct gram_solver {
   template <Real T>
   static leading_spectrum<T> solve(centred_matrix<T>& x, std::size_t k, const pca_options& options) {
     const std::size_t n = x.rows(), d = x.columns();
-    const auto dense = kernels::dense::find_engine<double>(options.dense);
-    std::vector<double> matrix = outer_matrix(x, {options.gemm});
-    leading_spectrum<T> result;
-    for (std::size_t i = 0; i < n; ++i) result.total += matrix[i * n + i];
-    result.squares.resize(k);
-    std::vector<double> left(k * n), workspace(dense.eigen_workspace(n, k));
-    expects(dense.eigen(n, k, matrix.data(), result.squares.data(), left.data(), workspace.data()), errc::bad_value,
-            "the eigenproblem of the ", n, " x ", n, " Gram matrix did not converge; scale the data");
+    std::vector<double> left;
+    leading_spectrum<T> result = detail::squared_spectrum<T>(
+        n, k, options, "Gram matrix", [&] { return outer_matrix(x, {options.gemm}); }, left);
 
     const double floor = result.squares[0] * static_cast<double>(std::numeric_limits<T>::epsilon()) *
                          static_cast<double>(std::max(n, d));

@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include <hocket/kernels/dense/engine.hpp>
@@ -33,6 +34,24 @@ concept PcaSolver = requires(centred_matrix<T>& x, std::size_t k, const pca_opti
 };
 
 namespace detail {
+
+/// Squares and total of the leading k eigenpairs of Xc^T Xc or Xc Xc^T: square() makes that matrix (n,n), `which` is
+/// its name in messages, `vectors` receives the eigenvectors as rows (k,n). The rows of the result are left to the
+/// caller.
+template <Real T, class Square>
+leading_spectrum<T> squared_spectrum(std::size_t n, std::size_t k, const pca_options& options, std::string_view which,
+                                     Square&& square, std::vector<double>& vectors) {
+  const auto dense = kernels::dense::find_engine<double>(options.dense);
+  std::vector<double> matrix = square();
+  leading_spectrum<T> result;
+  for (std::size_t i = 0; i < n; ++i) result.total += matrix[i * n + i];
+  result.squares.resize(k);
+  vectors.resize(k * n);
+  std::vector<double> workspace(dense.eigen_workspace(n, k));
+  expects(dense.eigen(n, k, matrix.data(), result.squares.data(), vectors.data(), workspace.data()), errc::bad_value,
+          "the eigenproblem of the ", n, " x ", n, " ", which, " did not converge; scale the data");
+  return result;
+}
 
 /// Cuts noise off small squares and completes rows that stand for none, from `first` on.
 template <Real T>
