@@ -3,11 +3,12 @@
 // Ladder (f32, one core of an Intel Xeon with AVX-512; GFLOP/s, from its lower to its turbo clock):
 //   SSE2                    11 to 13 at every size
 //   AVX2, tiles of 6 x 16   about 60 at every size
-//   AVX-512, 12 x 32        60 to 105 (64^3), 68 to 115 (512^3), 51 to 78 (2048 x 48 x 512), 45 to 71 (512 x 48 x 2048, A
-//                           transposed), 33 to 54 (512^3, f64)
+//   AVX-512, 12 x 32        60 to 105 (64^3), 68 to 115 (512^3), 51 to 78 (2048 x 48 x 512), 45 to 71 (512 x 48 x
+//                           2048, A transposed), 33 to 54 (512^3, f64)
 // Failed, as medians of seven rounds against the last version in the same run: tiles of 6 rows with AVX-512 1.01 on
-// squares, 0.88 on the narrow products, 0.91 in f64; packing A always 0.78 at 64^3, 0.75 on the narrow products, 1.02 at
-// 512^3. Never packing A gave 1.04 on squares, 0.97 on the narrow products and 0.99 in f64, and was not tried beyond 512.
+// squares, 0.88 on the narrow products, 0.91 in f64; packing A always 0.78 at 64^3, 0.75 on the narrow products,
+// 1.02 at 512^3. Never packing A gave 1.04 on squares, 0.97 on the narrow products and 0.99 in f64, and was not
+// tried beyond 512.
 #pragma once
 
 #include <cstddef>

@@ -9,11 +9,12 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
+
 #include <hocket/core/buffer.hpp>
 #include <hocket/core/parallel.hpp>
 #include <hocket/core/simd.hpp>
 #include <hocket/core/view.hpp>
-#include <type_traits>
 
 namespace hocket::kernels::softmax_regression {
 

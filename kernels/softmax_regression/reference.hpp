@@ -8,8 +8,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <hocket/core/view.hpp>
 #include <vector>
+
+#include <hocket/core/view.hpp>
 
 namespace hocket::kernels::softmax_regression {
 
