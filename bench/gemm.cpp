@@ -70,17 +70,21 @@ void add_arms() {
   }
 }
 
-/// The CUDA kernels on squares; A and B in the kernel's type, C in f32.
+/// The CUDA kernels and cuBLAS on squares; A and B in the kernel's type, C in f32.
 void add_cuda() {
-  for (const std::size_t n : {256, 512, 1024, 4096})
+  for (const std::size_t n : {256, 512, 1024, 4096}) {
+    const std::string shape = hocket::text("m=", n, "/n=", n, "/k=", n);
+    const hocket::bench::dimensions sizes{{"m", n}, {"n", n}, {"k", n}, {"count", 1}};
+    const auto work = [n](std::size_t element) {
+      const double all = static_cast<double>(n * n);
+      return hocket::bench::cuda_work{2 * all * static_cast<double>(n),
+                                      all * static_cast<double>(2 * element + sizeof(float))};
+    };
     for (const char* variant : {"tiled_nn", "mma_nn", "mma_nt"})
-      hocket::bench::add_cuda_arms("gemm", variant, hocket::text("m=", n, "/n=", n, "/k=", n),
-                                   {{"m", n}, {"n", n}, {"k", n}}, [n](std::size_t element) {
-                                     const double all = static_cast<double>(n * n);
-                                     return hocket::bench::cuda_work{
-                                         2 * all * static_cast<double>(n),
-                                         all * static_cast<double>(2 * element + sizeof(float))};
-                                   });
+      hocket::bench::add_cuda_arms("gemm", variant, shape, sizes, work);
+    for (const char* dtype : {"f32", "f16", "bf16"})
+      hocket::bench::add_cuda_library("gemm", "cublas", dtype, shape, sizes, work(hocket::bench::bytes_of_type(dtype)));
+  }
 }
 
 const bool registered = hocket::bench::register_operation([] {

@@ -11,22 +11,9 @@
 #include <vector>
 
 #include "bench/support/bench.hpp"
+#include "bench/support/cuda_kernels.hpp"
 
 namespace hocket::bench {
-
-/// An entry point as docs/kernels.json names it: hocket_<op>_<variant>_<dtype>.
-struct cuda_kernel {
-  std::string name, operation, variant, dtype;
-};
-
-/// The entry points of kernels/<operation>/cuda.cuh.
-std::vector<cuda_kernel> cuda_kernels(std::string_view operation);
-
-/// Sizes by the names that the entry points give them: {"rows", 8192}.
-using dimensions = std::vector<std::pair<std::string, std::size_t>>;
-
-/// The value of a size; bad_option if it is not there.
-std::size_t size_of(const dimensions& sizes, std::string_view name);
 
 /// Makes inputs on the device, runs once, compares with the reference.
 using cuda_prepare = std::function<ready(const cuda_kernel&, const dimensions&)>;
@@ -34,11 +21,14 @@ using cuda_prepare = std::function<ready(const cuda_kernel&, const dimensions&)>
 /// By operation; filled by bench/cuda/*.cu where they are built.
 std::map<std::string, cuda_prepare, std::less<>>& cuda_operations();
 
+/// For the namespace-scope constant of bench/cuda/<op>.cu.
+inline bool add_cuda_operation(const std::string& operation, cuda_prepare prepare) {
+  cuda_operations()[operation] = std::move(prepare);
+  return true;
+}
+
 /// "no_device: ..." or "not_built: ...": why no CUDA arm runs here; empty where they run.
 const std::string& cuda_trouble();
-
-/// Bytes of an element of "f32", "tf32", "f16", "bf16", ...
-std::size_t bytes_of_type(std::string_view dtype);
 
 /// Work of a kernel for its element type.
 struct cuda_work {
@@ -49,5 +39,9 @@ struct cuda_work {
 /// the CPU arms of the same size carry, so that both stand in one record. A variant without kernels is an error.
 void add_cuda_arms(std::string_view operation, std::string_view variant, const std::string& shape,
                    const dimensions& sizes, const std::function<cuda_work(std::size_t element_bytes)>& work);
+
+/// Adds a library's version of the same, as arm `library`.
+void add_cuda_library(std::string_view operation, std::string_view library, std::string_view dtype,
+                      const std::string& shape, const dimensions& sizes, const cuda_work& work);
 
 }  // namespace hocket::bench
