@@ -58,4 +58,7 @@ std::unique_ptr<arm<T>> make_arm(std::string_view name, double rate) {
   fail(errc::bad_option, "unknown arm ", name, "; known are: ", known);
 }
 
+extern template std::unique_ptr<arm<float>> make_arm<float>(std::string_view, double);  // arms.cpp
+extern template std::unique_ptr<arm<double>> make_arm<double>(std::string_view, double);
+
 }  // namespace hocket::experiments::audio_features

@@ -1,6 +1,4 @@
 // Which front end for which sound, and what it costs: README.md in this folder states the question and the protocol.
-#include <hocket/eval/statistics.hpp>
-#include <hocket/kernels/mfcc/reference.hpp>
 #include <hocket/measure/sampler.hpp>
 
 #include "experiments/audio_features/extract.hpp"
@@ -32,26 +30,21 @@ nn::logistic_options classifier() {
 }
 
 measure::protocol protocol_of(const data_set& set) {
-  measure::protocol p;
-  p.task = text(set.title, ", ", set.classes.size(), " classes");
-  p.split_unit = set.unit_name;
-  p.family = text("audio_features/", set.use.name);
-  p.tuning_trials = static_cast<std::int64_t>(l2_grid.size());
-  p.folds = static_cast<std::int64_t>(folds);
-  p.notes = {
+  std::vector<std::string> notes = {
       "Each seed is one assignment of units to 5 folds; every item is a test item once. The strength of the penalty is "
       "chosen on "
       "the other folds, each of them being validation data once.",
       "Recordings keep their sample rate; every arm sees the band up to 8 kHz, with windows and hops of the same "
       "length in time."};
   if (set.use.name == "music_style")
-    p.notes.emplace_back(
+    notes.emplace_back(
         "Style is confounded with composer, mastering and codec: each style but metal comes from one source, so an arm "
         "may "
         "recognise the source and not the style.");
   if (set.use.name == embedded)
-    p.notes.emplace_back("77 sounds: enough to show that all parts work, not to rank front ends.");
-  return p;
+    notes.emplace_back("77 sounds: enough to show that all parts work, not to rank front ends.");
+  return cross_validation_protocol(set, text(set.title, ", ", set.classes.size(), " classes"),
+                                   text("audio_features/", set.use.name), folds, std::move(notes));
 }
 
 void add_quality_cases(const run_options& options, const data_set& set, std::vector<case_spec>& cases) {
@@ -215,8 +208,7 @@ std::vector<resolution> resolution_of(const run_options& options) {
       if (static_cast<double>(info.sample_rate) >= lowest_rate)
         items += cut(clips, info.samples, info.sample_rate).size();
     }
-    lines.push_back({text(name, ", ", folds, " folds"), items, set.units.size(),
-                     eval::detectable_accuracy_difference(items, set.units.size()), "accuracy"});
+    lines.push_back(accuracy_resolution(set, folds, items, set.units.size()));
   }
   return lines;
 }

@@ -1,6 +1,5 @@
 // How many components a task needs and which solver finds them: README.md in this folder states the question.
 #include <hocket/eval/metrics.hpp>
-#include <hocket/eval/statistics.hpp>
 #include <hocket/linalg/pca.hpp>
 #include <hocket/measure/sampler.hpp>
 
@@ -74,18 +73,12 @@ std::vector<case_spec> cases_of(const run_options& options) {
           c.seed = seed;
           c.options.set("dataset", t.set).set("k", rank).set("folds", folds).set("inner_folds", inner_folds);
           c.options.set_all(pca(solver, rank), "pca").set_all(classifier(), "classifier");
-          measure::protocol p;
-          p.task = text(set.title, t.audio ? ": pooled mel bands" : "", ", 5 folds");
-          p.split_unit = set.unit_name;
-          p.family = text("pca_rank/", t.set);
-          p.tuning_trials = static_cast<std::int64_t>(l2_grid.size());
-          p.folds = static_cast<std::int64_t>(folds);
-          p.notes = {
-              "The PCA and the classifier are fitted on training folds only; features are standardised first. The "
-              "strength of the "
-              "penalty is chosen on one validation fold, the next one in turn.",
-              "Peak memory is that of the case's process: data, folds, PCA and classifier."};
-          c.protocol = p;
+          c.protocol = cross_validation_protocol(
+              set, text(set.title, t.audio ? ": pooled mel bands" : "", ", 5 folds"), text("pca_rank/", t.set), folds,
+              {"The PCA and the classifier are fitted on training folds only; features are standardised first. The "
+               "strength of the "
+               "penalty is chosen on one validation fold, the next one in turn.",
+               "Peak memory is that of the case's process: data, folds, PCA and classifier."});
           c.data = {set.use};
           c.cost_s = t.set == "digits_opencv" ? 3 : 0.5;
           c.timeout_s = 1800;
@@ -243,8 +236,7 @@ std::vector<resolution> resolution_of(const run_options& options) {
     const data_set set = open_data_set(options, t.set);
     if (!set.present() || set.files.size() != 1) continue;
     const std::size_t rows = read_labelled_csv(set.files[0].path).rows;
-    lines.push_back(
-        {text(t.set, ", ", folds, " folds"), rows, rows, eval::detectable_accuracy_difference(rows, rows), "accuracy"});
+    lines.push_back(accuracy_resolution(set, folds, rows, rows));
   }
   return lines;
 }

@@ -1,5 +1,11 @@
 #include "experiments/support/folds.hpp"
 
+#include <array>
+#include <utility>
+#include <vector>
+
+#include <hocket/core/rng.hpp>
+
 #include "catch.hpp"
 #include "experiments/support/data_sets.hpp"
 

@@ -1,0 +1,26 @@
+#include "experiments/support/pca_transform.hpp"
+
+#include <memory>
+
+#include <hocket/linalg/pca.hpp>
+
+namespace hocket::experiments {
+
+transform_fit pca_after_standardizing(const linalg::pca_options& options) {
+  return [options](const view<const double, 2>& train) -> transform {
+    const auto scale = std::make_shared<const standardizer>(train);
+    const std::vector<double> rows = (*scale)(train);
+    const auto model = std::make_shared<const linalg::pca_model<double>>(
+        linalg::pca_fit<double>(view<const double, 2>(rows.data(), train.extents()), options));
+    return [scale, model](const view<const double, 2>& x, std::size_t& columns) {
+      const std::vector<double> scaled = (*scale)(x);
+      columns = model->n_components;
+      std::vector<double> scores(x.extent(0) * columns);
+      linalg::pca_transform<double>(*model, view<const double, 2>(scaled.data(), x.extents()),
+                                    view<double, 2>(scores.data(), {x.extent(0), columns}));
+      return scores;
+    };
+  };
+}
+
+}  // namespace hocket::experiments
