@@ -18,6 +18,7 @@
 #define HOCKET_UNROLL _Pragma("unroll")
 #define HOCKET_SITE_PARAMETER
 #define HOCKET_SITE_ARGUMENT
+#define HOCKET_SITE
 
 namespace hocket::cu {
 

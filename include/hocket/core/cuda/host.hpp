@@ -40,6 +40,7 @@
 #define HOCKET_UNROLL
 #define HOCKET_SITE_PARAMETER , std::source_location site = std::source_location::current()
 #define HOCKET_SITE_ARGUMENT , site
+#define HOCKET_SITE site
 
 namespace hocket::cuda_host {
 
