@@ -231,29 +231,38 @@ HOCKET_ALWAYS_INLINE vec<T> odd_elements(vec<T> a, vec<T> b) {
     return __builtin_shufflevector(a, b, 1, 3);
 }
 
-/// v[j][lane] = rows[lane][at + j] for j < piece_size: the samples of one moment of every row side by side.
+/// Exchanges rows and columns within each 16 bytes: element j of a piece of from[i] -> element i of that piece of
+/// to[j], for i, j < piece_size. Its own inverse.
 template <class T>
-HOCKET_ALWAYS_INLINE void gather_piece(const T* const* rows, std::size_t at, vec<T>* v) {
+HOCKET_ALWAYS_INLINE void exchange_pieces(const vec<T>* from, vec<T>* to) {
   if constexpr (sizeof(T) == 4) {
-    const vec<T> r0 = join_pieces(rows, at), r1 = join_pieces(rows + 1, at), r2 = join_pieces(rows + 2, at),
-                 r3 = join_pieces(rows + 3, at);
-    const vec<T> a = zip_low<T>(r0, r1), b = zip_high<T>(r0, r1), c = zip_low<T>(r2, r3), d = zip_high<T>(r2, r3);
-    v[0] = pair_low<T>(a, c);
-    v[1] = pair_high<T>(a, c);
-    v[2] = pair_low<T>(b, d);
-    v[3] = pair_high<T>(b, d);
+    const vec<T> a = zip_low<T>(from[0], from[1]), b = zip_high<T>(from[0], from[1]);
+    const vec<T> c = zip_low<T>(from[2], from[3]), d = zip_high<T>(from[2], from[3]);
+    to[0] = pair_low<T>(a, c);
+    to[1] = pair_high<T>(a, c);
+    to[2] = pair_low<T>(b, d);
+    to[3] = pair_high<T>(b, d);
   } else {
-    const vec<T> r0 = join_pieces(rows, at), r1 = join_pieces(rows + 1, at);
-    v[0] = zip_low<T>(r0, r1);
-    v[1] = zip_high<T>(r0, r1);
+    to[0] = zip_low<T>(from[0], from[1]);
+    to[1] = zip_high<T>(from[0], from[1]);
   }
 }
 
-/// lanes_out[i] = rows[.][i] for i < n, one register per sample.
+/// v[j][lane] = rows[lane][at + j] for j < piece_size: the samples of one moment of every row side by side.
 template <class T>
-void gather_rows(const T* const* rows, std::size_t n, T* lanes_out) {
+HOCKET_ALWAYS_INLINE void gather_piece(const T* const* rows, std::size_t at, vec<T>* v) {
+  constexpr std::size_t step = piece_size<T>;
+  vec<T> r[step];
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < step; ++i) r[i] = join_pieces(rows + i, at);
+  exchange_pieces<T>(r, v);
+}
+
+/// lanes_out[i] = rows[.][i] for begin <= i < n, one register per sample.
+template <class T>
+void gather_rows(const T* const* rows, std::size_t n, T* lanes_out, std::size_t begin = 0) {
   constexpr std::size_t width = lanes<T>, step = piece_size<T>;
-  std::size_t i = 0;
+  std::size_t i = begin;
   for (; i + step <= n; i += step) {
     vec<T> v[step];
     gather_piece(rows, i, v);
@@ -270,21 +279,9 @@ void scatter_rows(const T* lanes_in, std::size_t n, std::size_t count, T* out, s
   std::size_t i = 0;
   if (count == width) {
     for (; i + step <= n; i += step) {
-      // Within each 16 bytes the exchange of rows and columns is its own inverse.
-      vec<T> v[step];
-      if constexpr (sizeof(T) == 4) {
-        const vec<T> r0 = load(lanes_in + i * width), r1 = load(lanes_in + (i + 1) * width);
-        const vec<T> r2 = load(lanes_in + (i + 2) * width), r3 = load(lanes_in + (i + 3) * width);
-        const vec<T> a = zip_low<T>(r0, r1), b = zip_high<T>(r0, r1), c = zip_low<T>(r2, r3), d = zip_high<T>(r2, r3);
-        v[0] = pair_low<T>(a, c);
-        v[1] = pair_high<T>(a, c);
-        v[2] = pair_low<T>(b, d);
-        v[3] = pair_high<T>(b, d);
-      } else {
-        const vec<T> r0 = load(lanes_in + i * width), r1 = load(lanes_in + (i + 1) * width);
-        v[0] = zip_low<T>(r0, r1);
-        v[1] = zip_high<T>(r0, r1);
-      }
+      vec<T> r[step], v[step];
+      for (std::size_t j = 0; j < step; ++j) r[j] = load(lanes_in + (i + j) * width);
+      exchange_pieces<T>(r, v);
       for (std::size_t j = 0; j < step; ++j) {
         T row[width];
         store_loose<T>(row, v[j]);
