@@ -29,6 +29,8 @@ struct chain {
   energy_source energy;    ///< none unless the chain ends in cepstra
   std::uint32_t prepared;  ///< frames are changed before the window: sample_scale, dither, mean, pre-emphasis, energy
   std::uint32_t remove_dc, take_log;
+  std::uint32_t extrapolate;  ///< the first sample of a pre-emphasised clip: see plan_options::clip
+  float clip_preemphasis;
   float sample_scale, dither, preemphasis, power;
   float windowed_unit;  ///< takes the factors of `window` out of an energy
   float frame_unit;     ///< takes the half out of `window` for a transform that is not ours
@@ -39,15 +41,14 @@ struct chain {
   std::uint32_t area;         ///< bytes of one of the two areas of shared memory
 };
 
-/// A clip of a batch. Its samples are (channels, samples) from `offset` on, its output (channels, rows, frames) from
-/// rows x channels x first_frame on.
+/// A clip of a batch. Its samples are (channels, samples) from `offset` on, zeros follow up to `length`; its output is
+/// (channels, rows, frames) from rows x channels x first_frame on.
 struct clip_entry {
   std::uint64_t offset;
-  std::uint32_t samples, frames;
+  std::uint32_t samples, length, frames;
   std::uint32_t first_frame;   ///< frames of one channel of the clips before
   std::uint32_t first_tile;    ///< tiles of the fused kernel before
   std::uint32_t first_finish;  ///< tiles of finish_frames before
-  std::uint32_t unused;
 };
 
 /// A kernel argument: the layout on the device. tiles and finish_tiles name the clip that a tile belongs to.

@@ -32,20 +32,37 @@ HOCKET_DEVICE std::int64_t source_index(padding pad, std::int64_t i, std::int64_
   return at < n ? at : period - at - (repeated ? 1 : 0);
 }
 
-/// The samples of one channel of a clip, as frame `frame` sees them.
+/// The samples of one channel of a clip, as one frame sees them.
 template <class Sample>
 struct frame_reader {
   const Sample* data;
-  std::int64_t begin, size;  ///< of the frame; of the clip
-  bool inner;                ///< the frame lies inside the clip
+  std::int64_t begin;   ///< of the frame
+  std::int64_t size;    ///< samples of the clip that are there
+  std::int64_t length;  ///< with the zeros behind them
+  bool inner;           ///< the frame lies inside the samples
 };
 
 template <class Sample>
 HOCKET_DEVICE frame_reader<Sample> reader_of(const chain& c, const Sample* samples, const clip_entry& clip,
                                              unsigned channel, unsigned frame) {
   const std::int64_t size = clip.samples, begin = static_cast<std::int64_t>(frame) * c.hop - c.lead;
-  return {samples + clip.offset + static_cast<std::size_t>(channel) * clip.samples, begin, size,
+  return {samples + clip.offset + static_cast<std::size_t>(channel) * clip.samples, begin, size, clip.length,
           begin >= 0 && begin + static_cast<std::int64_t>(c.frame_length) <= size};
+}
+
+/// Sample `at` of the clip, 0 <= at < length.
+template <class Sample>
+HOCKET_DEVICE float stored(const frame_reader<Sample>& from, std::int64_t at) {
+  return cu::inside(at < from.size) ? value_of(from.data[at]) : 0.0f;
+}
+
+/// Sample `at` of the clip after pre-emphasis over the whole clip; see clip_steps for the first.
+template <class Sample>
+HOCKET_DEVICE float clip_emphasised(const chain& c, const frame_reader<Sample>& from, std::int64_t at) {
+  const float now = stored(from, at);
+  if (at > 0) return now - c.clip_preemphasis * stored(from, at - 1);
+  if (!c.extrapolate || from.length < 2) return now;
+  return now + (2.0f * now - stored(from, 1));
 }
 
 /// Sample r of the frame.
@@ -53,12 +70,14 @@ template <class Sample>
 HOCKET_DEVICE float sample(const chain& c, const frame_reader<Sample>& from, unsigned r) {
   std::int64_t at = from.begin + static_cast<std::int64_t>(r);
   if (!from.inner) {
-    const std::int64_t n = from.size, half = c.turn;
+    const std::int64_t n = from.length, half = c.turn;
     if (half > 0 && at == n + half - 1 && n >= 2 * c.hop && n % c.hop == 0) at = n - half + 1;  // tables::position
     at = source_index(c.pad, at, n);
     if (!cu::inside(at >= 0)) return 0.0f;
+  } else if (c.clip_preemphasis == 0.0f) {
+    return value_of(from.data[at]);
   }
-  return value_of(from.data[at]);
+  return c.clip_preemphasis == 0.0f ? stored(from, at) : clip_emphasised(c, from, at);
 }
 
 /// philox(seed).normal_at(i) of core/rng.hpp to single precision: the same integers, without 64-bit floating point.

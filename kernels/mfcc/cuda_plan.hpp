@@ -32,6 +32,13 @@ inline double promise(std::size_t n_fft) {
   return fft::small_radices(n_fft).empty() && n_fft > 1 ? 3 * (depth + 2) : depth;
 }
 
+/// What happens to a clip before its first frame, as audio::clip_stage does it on the CPU; here on the way from memory.
+struct clip_steps {
+  std::size_t least_samples = 0;  ///< zeros are appended up to this length
+  float preemphasis = 0;          ///< x[i] -= c x[i - 1] over the whole clip
+  bool extrapolate = false;       ///< the first sample is 3 x[0] - x[1], librosa's; else x[0], torchaudio's
+};
+
 struct plan_options {
   /// Dynamic shared memory that a block may take. The default is what every card since sm_75 gives; sm_80 gives 163 KiB
   /// and sm_90 227 KiB to a caller that knows its card.
@@ -39,6 +46,7 @@ struct plan_options {
   /// Frames that a block takes, 1, 2, 4 or 8; 0 leaves the choice to the plan: as many as 47 KiB hold, so that several
   /// blocks share a multiprocessor. No value changes a bit of the output.
   std::size_t frames_per_block = 0;
+  clip_steps clip = {};
 };
 
 /// A clip's place in the samples of a batch: channels x samples numbers from `offset` on, channel after channel.
@@ -60,7 +68,7 @@ class plan {
  public:
   /// Throws unsupported_shape for tables that do not fit together and for a frame that does not fit shared memory.
   plan(const tables<float>& facts, stage stop, const plan_options& options = {})
-      : facts_(facts), stop_(stop), transform_(points(checked(facts_, stop))) {
+      : facts_(facts), stop_(stop), clip_(options.clip), transform_(points(checked(facts_, stop))) {
     expects(stop != stage::mfcc || facts_.n_mels >= 1, errc::unsupported_shape,
             "mfcc: 0 bands; cepstra need at least 1");
     lay_out_tables();
@@ -95,14 +103,15 @@ class plan {
     batch b;
     b.channels = channels;
     for (const clip_range& range : ranges) {
-      expects(range.samples <= most, errc::unsupported_shape, "mfcc: a clip of ", range.samples, " samples; at most ",
-              most, " are supported, cut it");
-      const std::size_t count = facts_.frames(range.samples);
+      const std::size_t length = std::max(range.samples, clip_.least_samples);
+      expects(length <= most, errc::unsupported_shape, "mfcc: a clip of ", length, " samples; at most ", most,
+              " are supported, cut it");
+      const std::size_t count = facts_.frames(length);
       expects(count <= most && b.frames + count <= most, errc::unsupported_shape, "mfcc: a batch of ", b.frames + count,
               " frames; at most ", most, " are supported, cut it");
       const auto at = static_cast<std::uint32_t>(b.clips.size());
-      b.clips.push_back({range.offset, word(range.samples), word(count), word(b.frames), word(b.tiles.size()),
-                         word(b.finish_tiles.size()), 0});
+      b.clips.push_back({range.offset, word(range.samples), word(length), word(count), word(b.frames),
+                         word(b.tiles.size()), word(b.finish_tiles.size())});
       b.tiles.insert(b.tiles.end(), (count + frames_per_block() - 1) / frames_per_block(), at);
       b.finish_tiles.insert(b.finish_tiles.end(), (count + finish_frames - 1) / finish_frames, at);
       b.frames += count;
@@ -212,6 +221,8 @@ class plan {
     c.pad = t.pad;
     c.remove_dc = t.remove_dc;
     c.take_log = t.take_log;
+    c.clip_preemphasis = clip_.preemphasis;
+    c.extrapolate = clip_.extrapolate;
     c.sample_scale = t.sample_scale;
     c.dither = t.dither;
     c.preemphasis = t.preemphasis;
@@ -262,6 +273,7 @@ class plan {
 
   tables<float> facts_;
   stage stop_;
+  clip_steps clip_;
   fft::gpu::flat_plan transform_;
   std::vector<float> values_;
   std::vector<std::uint32_t> words_;

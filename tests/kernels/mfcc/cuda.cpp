@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <hocket/audio/clip.hpp>
 #include <hocket/audio/presets.hpp>
 #include <hocket/audio/resolve.hpp>
 #include <hocket/core/rng.hpp>
@@ -181,6 +182,28 @@ room::tables<float> simple_tables(std::size_t n, bool prepared, room::peak_scope
   return t;
 }
 
+const std::vector<gpu::clip_steps> clip_wide = {{50, 0, false}, {50, 0.97f, true}, {0, 0.97f, false}, {0, 0.5f, true}};
+
+/// Clips shorter and longer than steps.least_samples, against the reference on clips that audio::clip_stage changed.
+comparison check_clip_steps(const room::tables<float>& t, const gpu::clip_steps& steps) {
+  const clips<float> in({0, 1, 2, 49, 51}, 2, 21);
+  const auto got = run_gpu(gpu::plan(t, stage::power, {std::size_t{63} << 10, 2, steps}), in);
+  const audio::clip_stage<float> on_cpu{
+      steps.least_samples, steps.preemphasis,
+      steps.extrapolate ? audio::emphasis_start::extrapolate : audio::emphasis_start::keep};
+  clips<float> changed({}, 2, 0);
+  for (std::size_t i = 0; i < in.ranges.size(); ++i) {
+    const auto x = in.clip(i);
+    const std::size_t n = in.ranges[i].samples, after = on_cpu.samples_after(n);
+    std::vector<float> y(2 * after);
+    for (std::size_t c = 0; c < 2; ++c)
+      on_cpu.run(view<const float, 1>(x.data() + c * n, {n}), view<float, 1>(y.data() + c * after, {after}));
+    changed.ranges.push_back({changed.samples.size(), after});
+    changed.samples.insert(changed.samples.end(), y.begin(), y.end());
+  }
+  return against_reference(t, stage::power, changed, got);
+}
+
 /// The CPU's arm on a clip, on the instruction set that rounds as the executor's host code does: products by
 /// themselves.
 std::vector<float> run_cpu(const room::tables<float>& t, stage stop, const std::vector<float>& x,
@@ -348,6 +371,18 @@ TEST_CASE("mfcc on CUDA: frames for another library's transform, and its spectru
     }
 }
 
+TEST_CASE("mfcc on CUDA: zeros behind a clip and pre-emphasis over it", "[mfcc][cuda_host]") {
+  for (const auto pad : {room::padding::constant, room::padding::reflect, room::padding::none})
+    for (const gpu::clip_steps& steps : clip_wide) {
+      auto t = simple_tables(24, false, room::peak_scope::none);
+      t.pad = pad;
+      t.lead = pad == room::padding::none ? 0 : 12;
+      const comparison result = check_clip_steps(t, steps);
+      CAPTURE(static_cast<int>(pad), steps.least_samples, steps.preemphasis, steps.extrapolate, result.message());
+      CHECK(result);
+    }
+}
+
 TEST_CASE("mfcc on CUDA: one launch, or three where the peak is needed", "[mfcc][cuda_host]") {
   auto t = simple_tables(16, false, room::peak_scope::none);
   const clips<float> in({100, 40}, 1, 1);
@@ -378,11 +413,12 @@ TEST_CASE("mfcc on CUDA: the tests notice every damage to the kernels", "[mfcc][
       if (!check_stage(simple_tables(24, true, room::peak_scope::none), stop, real)) return false;
     // More values than threads, the loudest first.
     if (!check_stage(simple_tables(24, false, room::peak_scope::clip, 70), stage::log_mel, in)) return false;
+    if (!check_clip_steps(simple_tables(24, false, room::peak_scope::none), clip_wide[1])) return false;
     const auto t = simple_tables(70, true, room::peak_scope::none);
     return static_cast<bool>(against_reference(t, stage::stft, in, run_gpu(gpu::plan(t, stage::stft), in, {}, false)));
   });
   INFO(report.message());
-  CHECK(report.total() >= 56);
+  CHECK(report.total() >= 57);
   CHECK(report.survivors.empty());
 }
 
