@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import build, checks, machine
+from . import build, checks, gpu_day, machine
 from .machine import ROOT, Trouble, say
 
 EXPERIMENTS = ("audio_features", "pca_rank")
@@ -100,6 +100,10 @@ def setup(options):
     return 0
 
 
+def on_gpu(options):
+    return gpu_day.run(options.results.resolve())
+
+
 def test(options):
     return checks.run(options.full)
 
@@ -127,6 +131,8 @@ def parser():
     sub.add_argument("--out", type=Path, default=ROOT / "report" / "full", metavar="DIR")
     sub = verb("test", test, "build and run the tests; the last line counts them")
     sub.add_argument("--full", action="store_true", help="and the long ones: fuzzing, sanitizers, clang, every instruction set")
+    sub = verb("gpu-day", on_gpu, "on a machine with a GPU: check every CUDA kernel on it, time the arms, write the records")
+    sub.add_argument("--results", type=Path, default=ROOT / "reports" / "published", metavar="DIR")
     verb("fetch", fetch, "fetch data sets: [NAME...] [--list] [--check] [--from DIR]", passes_on=True)
     verb("compare", compare, "time one case beside another library: --list | CASE [--json]", passes_on=True)
     verb("setup", setup, "install what is missing and configure")
