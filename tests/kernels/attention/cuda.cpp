@@ -1,7 +1,5 @@
 // The CUDA attention kernels on the host executor: masks, ragged and packed batches, prefixes, grouped heads, awkward
 // sizes, everything outside the rows NaN; every order, both device generations.
-#include <cstring>
-
 #include <hocket/kernels/attention/cuda_launch.cuh>
 
 #include "catch.hpp"
@@ -12,26 +10,6 @@
 using namespace attention_test;
 
 namespace {
-
-const std::vector<trial> small = {
-    {1, 1, 1, 1, 1, 1, 0},
-    {2, 2, 1, 17, 15, 32, 3, true, 0, lengths::keys, false, true, 0},
-    {2, 2, 2, 16, 31, 7, 0, false, 0, lengths::both, false, false, 3, true},
-    {3, 2, 1, 13, 13, 16, 2, true, 4, lengths::packed, true},
-};
-const std::vector<trial> more = {
-    {1, 1, 1, 0, 5, 8, 1},
-    {2, 1, 1, 5, 0, 8, 0},
-    {1, 1, 1, 6, 0, 8, 17},
-    {0, 2, 1, 3, 3, 8, 2},
-    {1, 2, 1, 65, 63, 64, 5, true, 9, lengths::full, true, true, 8},
-    {2, 1, 1, 33, 66, 48, 0, false, 7, lengths::keys, false, false, 5, true, 0, true},
-    {1, 1, 1, 64, 65, 96, 1, true, 0, lengths::full, false, true, 8},
-    {2, 1, 1, 31, 37, 128, 0, false, 0, lengths::both, false, true, 0},
-    {1, 2, 1, 5, 97, 100, 2, false, 0, lengths::full, false, true, 1},
-    {2, 3, 1, 20, 29, 40, 0, true, 0, lengths::packed, false, true, 8},
-    {2, 2, 2, 9, 130, 32, 0, false, 0, lengths::full, false, true, 0, false, 150},
-};
 
 /// Forward and backward pass of a problem on the executor.
 template <class T>
@@ -73,20 +51,6 @@ answers<T> run(const problem<T>& p, const cuda_host::execution& how) {
 }
 
 template <class T>
-void require_same_bits(const answers<T>& a, const answers<T>& b) {
-  const auto same = [](const auto& x, const auto& y) {
-    return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(x[0])) == 0);
-  };
-  CHECK(same(a.out, b.out));
-  CHECK(same(a.lse, b.lse));
-  CHECK(same(a.dq, b.dq));
-  CHECK(same(a.dk, b.dk));
-  CHECK(same(a.dv, b.dv));
-  CHECK(same(a.dprefix_k, b.dprefix_k));
-  CHECK(same(a.dprefix_v, b.dprefix_v));
-}
-
-template <class T>
 void check(const std::vector<trial>& trials, const std::vector<cuda_host::execution>& orders) {
   for (const trial& t : trials) {
     const problem<T> p(t);
@@ -99,7 +63,7 @@ void check(const std::vector<trial>& trials, const std::vector<cuda_host::execut
       const comparison result = judge(p, expected, peer, magnitudes, all.back());
       INFO(t.text() << ": " << result.message());
       CHECK(result);
-      require_same_bits(all[0], all.back());
+      CHECK(same_bits(all[0], all.back()));
     }
   }
 }

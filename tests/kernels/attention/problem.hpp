@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -38,6 +39,28 @@ struct trial {
     return hocket::text("B ", batch, " H ", heads, "/", kv_heads, " T ", queries, " x ", keys, " D ", width, " P ",
                         prefix, causal ? " causal" : "", " window ", window, " lengths ", static_cast<int>(ragged));
   }
+};
+
+/// Sizes of one tile, with every kind of mask and layout.
+inline const std::vector<trial> small = {
+    {1, 1, 1, 1, 1, 1, 0},
+    {2, 2, 1, 17, 15, 32, 3, true, 0, lengths::keys, false, true, 0},
+    {2, 2, 2, 16, 31, 7, 0, false, 0, lengths::both, false, false, 3, true},
+    {3, 2, 1, 13, 13, 16, 2, true, 4, lengths::packed, true},
+};
+/// Sizes across the borders of tiles, empty ones, widths that no register divides.
+inline const std::vector<trial> more = {
+    {1, 1, 1, 0, 5, 8, 1},
+    {2, 1, 1, 5, 0, 8, 0},
+    {1, 1, 1, 6, 0, 8, 17},
+    {0, 2, 1, 3, 3, 8, 2},
+    {1, 2, 1, 65, 63, 64, 5, true, 9, lengths::full, true, true, 8},
+    {2, 1, 1, 33, 66, 48, 0, false, 7, lengths::keys, false, false, 5, true, 0, true},
+    {1, 1, 1, 64, 65, 96, 1, true, 0, lengths::full, false, true, 8},
+    {2, 1, 1, 31, 37, 128, 0, false, 0, lengths::both, false, true, 0},
+    {1, 2, 1, 5, 97, 100, 2, false, 0, lengths::full, false, true, 1},
+    {2, 3, 1, 20, 29, 40, 0, true, 0, lengths::packed, false, true, 8},
+    {2, 2, 2, 9, 130, 32, 0, false, 0, lengths::full, false, true, 0, false, 150},
 };
 
 /// Where the elements of one tensor lie: `lengths` rows an item exist, the others are padding.
@@ -170,11 +193,13 @@ struct problem {
   /// Makes keys 2, 13, 24 ... of every head score about `peak` for every query, the more the earlier: a maximum that is
   /// not kept overflows or drowns after them.
   void raise_scores() {
+    philox random(7);
     const float each = std::sqrt(t.peak / static_cast<float>(s.scale * static_cast<double>(t.width)));
     for (std::size_t b = 0; b < t.batch; ++b) {
       for (std::size_t h = 0; h < t.heads; ++h)
         for (std::size_t i = 0; i < q.filled(b); ++i)
-          for (std::size_t d = 0; d < t.width; ++d) q_data[q.index(b, h, i, d)] = make<T>(each);
+          for (std::size_t d = 0; d < t.width; ++d)
+            q_data[q.index(b, h, i, d)] = make<T>(each * (0.5f + static_cast<float>(random.next_uniform())));
       for (std::size_t h = 0; h < t.kv_heads; ++h)
         for (std::size_t j = 2; j < kv.filled(b); j += 11)
           for (std::size_t d = 0; d < t.width; ++d)
@@ -288,8 +313,9 @@ struct problem {
 
   /// The magnitudes that promises are stated in.
   struct scales {
-    double score = 0, v = 0, dq = 0, dk = 0, dv = 0;  ///< of one term
-    double rows = 0;                                  ///< queries that see a key: the terms of dk and dv
+    double score = 0, exponent = 0;        ///< the most that a score's terms sum to; the largest score, about
+    double v = 0, dq = 0, dk = 0, dv = 0;  ///< of one term
+    double rows = 0;                       ///< queries that see a key: the terms of dk and dv
   };
   scales magnitudes() const {
     scales m;
@@ -319,6 +345,7 @@ struct problem {
           }
           m.rows += row.keys.empty() ? 0 : 1;
           m.score = std::max(m.score, most);
+          if (std::isfinite(row.lse)) m.exponent = std::max(m.exponent, std::abs(static_cast<double>(row.lse)));
           m.v = std::max(m.v, v_here);
           dot = std::max(dot, up * v_here);
         }
@@ -336,16 +363,17 @@ constexpr double epsilon_of = std::is_same_v<T, double>  ? 0x1p-52
                                                          : 0x1p-7;
 
 /// The 2x rule (3x for gradients): the tensor's largest error against the peer's largest. The floor is one rounding of
-/// the result to T, and one of the accumulator for the terms that were summed (a gradient may be their difference).
+/// the result to T, and one of the accumulator for the terms that were summed (a gradient may be their difference) and
+/// for the scores: exp turns one rounding of the largest into a relative error.
 template <class T, class W>
 void add_by_peer(comparison& result, const place& p, const std::vector<T>& ours, const std::vector<W>& reference,
-                 const std::vector<double>& peer, double factor, double terms) {
+                 const std::vector<double>& peer, double factor, double terms, double exponent) {
   double error = 0, magnitude = 0;
   p.each(false, [&](std::size_t i) {
     error = std::max(error, std::abs(peer[i] - static_cast<double>(reference[i])));
     magnitude = std::max(magnitude, std::abs(static_cast<double>(reference[i])));
   });
-  const double floor = epsilon_of<T> * magnitude + epsilon_of<attention::accumulator<T>> * terms;
+  const double floor = epsilon_of<T> * magnitude + epsilon_of<attention::accumulator<T>> * terms * (1 + exponent);
   const double bound = std::max(factor * error, floor);
   p.each(true, [&](std::size_t i) { result.add(std::abs(value(ours[i]) - static_cast<double>(reference[i])), bound); });
 }
@@ -368,13 +396,22 @@ void add_untouched(comparison& result, const place& p, const std::vector<T>& our
     if (!mine[i]) result.add(std::isnan(value(ours[i])) ? 0 : 1, 0);
 }
 
+template <class T>
+bool same_bits(const answers<T>& a, const answers<T>& b) {
+  const auto same = [](const auto& x, const auto& y) {
+    return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size() * sizeof(x[0])) == 0);
+  };
+  return same(a.out, b.out) && same(a.lse, b.lse) && same(a.dq, b.dq) && same(a.dk, b.dk) && same(a.dv, b.dv) &&
+         same(a.dprefix_k, b.dprefix_k) && same(a.dprefix_v, b.dprefix_v);
+}
+
 /// All of a problem's answers against its reference.
 template <class T>
 comparison judge(const problem<T>& p, const typename problem<T>::expectation& e, const typename problem<T>::naive& peer,
                  const typename problem<T>::scales& m, const answers<T>& a, bool with_backward = true) {
   comparison result;
   const double forward = attention::promise_forward(p.s, m.score), backward = attention::promise_backward(p.s, m.score);
-  add_by_peer(result, p.q, a.out, e.out, peer.out, 2, m.v);
+  add_by_peer(result, p.q, a.out, e.out, peer.out, 2, m.v, m.exponent);
   add_untouched(result, p.q, a.out);
   for (std::size_t i = 0; i < e.lse.size(); ++i) {
     const double ours = static_cast<double>(a.lse[i]), wanted = static_cast<double>(e.lse[i]);
@@ -387,7 +424,7 @@ comparison judge(const problem<T>& p, const typename problem<T>::expectation& e,
   if (!with_backward) return result;
   const auto both = [&](const place& where, const std::vector<T>& ours, const auto& wanted,
                         const std::vector<double>& naive, double terms, double rows) {
-    add_by_peer(result, where, ours, wanted, naive, 3, terms);
+    add_by_peer(result, where, ours, wanted, naive, 3, terms, m.exponent);
     add_untouched(result, where, ours);
     if (full) add_by_promise(result, where, ours, wanted, backward, terms * rows);
   };

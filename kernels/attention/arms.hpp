@@ -1,0 +1,45 @@
+// The attention arms of this build: forward and backward pass together, as a training step needs them.
+#pragma once
+
+#include <vector>
+
+#include <hocket/core/arm.hpp>
+#include <hocket/kernels/attention/cpu.hpp>
+
+namespace hocket::kernels::attention {
+
+/// Both passes and the workspace they need, in elements of T.
+template <Real T>
+struct passes {
+  std::size_t (*forward_workspace)(const cpu&, const shape&);
+  std::size_t (*backward_workspace)(const cpu&, const shape&);
+  void (*forward)(const cpu&, const shape&, const inputs<T>&, const outputs<T>&, T* workspace) noexcept;
+  void (*backward)(const cpu&, const shape&, const inputs<T>&, const upstream<T>&, const gradients<T>&,
+                   T* workspace) noexcept;
+};
+template <Real T>
+using attention_arm = arm<shape, passes<T>>;
+
+inline bool any_shape(const shape&) { return true; }
+/// In epsilon x max |v|, for scores of unit variance whose terms sum to at most sqrt(width): see promise_forward, which
+/// takes the scores of the data.
+inline double usual_promise(const shape& s) { return promise_forward(s, std::sqrt(static_cast<double>(s.width))); }
+inline double flops_of_passes(const shape& s) { return flops_forward(s) + flops_backward(s); }
+template <Real T>
+double bytes_of_passes(const shape& s) {
+  return bytes_forward(s, sizeof(T)) + bytes_backward(s, sizeof(T));
+}
+
+template <Real T>
+std::vector<attention_arm<T>> arms() {
+  return {{"own",
+           backend::cpu,
+           dtype_of<T>,
+           &any_shape,
+           &usual_promise,
+           &flops_of_passes,
+           &bytes_of_passes<T>,
+           {&forward_workspace<T>, &backward_workspace<T>, &forward<T>, &backward<T>}}};
+}
+
+}  // namespace hocket::kernels::attention

@@ -1,0 +1,218 @@
+// Attention on the processor, forward and backward, f32 and f64; own kernels chosen by instruction set at run time.
+//
+// Ladder
+//   1  scores transposed, keys down and queries across a register: the softmax of a query runs down its lane and needs no
+//      sum across lanes; keys and values are read where they lie, only queries and outputs are transposed.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include <hocket/core/config.hpp>
+#include <hocket/core/dtype.hpp>
+#include <hocket/core/parallel.hpp>
+#include <hocket/core/simd.hpp>
+#include <hocket/kernels/attention/shape.hpp>
+
+namespace hocket::kernels::attention {
+
+inline constexpr std::size_t block_keys = 128;    ///< keys whose scores wait in cache for their values
+inline constexpr std::size_t back_keys = 64;      ///< the same backward, where there are two such blocks
+inline constexpr std::size_t tile_registers = 4;  ///< registers of queries a tile
+template <class T>
+inline constexpr std::size_t most_queries = tile_registers * 64 / sizeof(T);  ///< queries of a tile, at most
+
+/// What the backward pass reads beside the inputs; lse as outputs has it.
+template <class T>
+struct upstream {
+  rows_of<const T> out, dout;
+  const accumulator<T>* lse = nullptr;
+};
+
+/// One item: how many queries and keys it has, and where its diagonal lies.
+struct cpu_item {
+  std::size_t queries, keys;
+  std::ptrdiff_t offset;
+};
+struct cpu_span {
+  std::size_t first, last;  ///< [first, last), empty when equal
+};
+struct cpu_range {
+  std::ptrdiff_t first, last;
+};
+
+inline cpu_item item_of(const shape& s, const ragged& r, std::size_t b) {
+  const std::size_t queries = r.query_lengths ? r.query_lengths[b] : s.queries;
+  const std::size_t keys = r.key_lengths ? r.key_lengths[b] : s.keys;
+  return {queries, keys,
+          r.query_lengths ? static_cast<std::ptrdiff_t>(keys) - static_cast<std::ptrdiff_t>(queries)
+                          : static_cast<std::ptrdiff_t>(s.keys) - static_cast<std::ptrdiff_t>(s.queries)};
+}
+
+/// Own keys that one of `queries` queries from i0 on sees.
+inline cpu_span keys_seen(const shape& s, const cpu_item& at, std::size_t i0, std::size_t queries) {
+  const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(i0) + at.offset,
+                       last = first + static_cast<std::ptrdiff_t>(queries) - 1,
+                       window = static_cast<std::ptrdiff_t>(s.window), keys = static_cast<std::ptrdiff_t>(at.keys);
+  std::ptrdiff_t from = 0, to = keys;
+  if (s.causal && last + 1 < to) to = last + 1;
+  if (s.window && first - window + 1 > from) from = first - window + 1;
+  if (s.window && last + window < to) to = last + window;
+  if (to <= from) return {0, 0};
+  return {static_cast<std::size_t>(from), static_cast<std::size_t>(to)};
+}
+
+/// Which of `queries` queries from i0 on, counted from i0, see own key j.
+inline cpu_range queries_seeing(const shape& s, const cpu_item& at, std::size_t i0, std::size_t queries,
+                                std::size_t j) {
+  const std::ptrdiff_t diagonal = static_cast<std::ptrdiff_t>(j) - at.offset - static_cast<std::ptrdiff_t>(i0),
+                       window = static_cast<std::ptrdiff_t>(s.window);
+  cpu_range seeing{0, static_cast<std::ptrdiff_t>(queries)};
+  if (s.causal && diagonal > seeing.first) seeing.first = diagonal;
+  if (s.window && diagonal - window + 1 > seeing.first) seeing.first = diagonal - window + 1;
+  if (s.window && diagonal + window < seeing.last) seeing.last = diagonal + window;
+  return seeing;
+}
+
+/// Whether all of the queries see all of the own keys [j0, j0 + keys).
+inline bool all_seen(const shape& s, const cpu_item& at, std::size_t i0, std::size_t queries, std::size_t j0,
+                     std::size_t keys) {
+  for (const std::size_t j : {j0, j0 + keys - 1}) {
+    const cpu_range seeing = queries_seeing(s, at, i0, queries, j);
+    if (seeing.first > 0 || seeing.last < static_cast<std::ptrdiff_t>(queries)) return false;
+  }
+  return true;
+}
+
+}  // namespace hocket::kernels::attention
+
+#define HOCKET_SIMD_BODY <hocket/kernels/attention/cpu_body.inl>
+#include <hocket/core/simd_each.hpp>
+
+namespace hocket::kernels::attention {
+
+namespace detail {
+
+/// A window that hides nothing is none.
+inline shape without_idle_window(shape s) {
+  if (s.window >= s.queries + s.keys) s.window = 0;
+  return s;
+}
+
+/// Elements, rounded up to whole cache lines, so that threads share none.
+template <class T>
+std::size_t lines_of(std::size_t elements) {
+  constexpr std::size_t line = alignment / sizeof(T);
+  return (elements + line - 1) / line * line;
+}
+template <class T>
+std::size_t forward_work(const shape& s) {
+  return lines_of<T>((2 * s.width + block_keys + 2) * most_queries<T>);
+}
+template <class T>
+std::size_t padded_width(const shape& s) {
+  return lines_of<T>(s.width);
+}
+template <class T>
+std::size_t backward_work(const shape& s) {
+  return lines_of<T>((3 * s.width + 2 * back_keys + 2 + 2 * padded_width<T>(s)) * most_queries<T> +
+                     2 * (s.prefix + s.keys) * padded_width<T>(s));
+}
+/// A prefix that all items share: each item's share of its gradients, keys then values.
+template <class T>
+std::size_t prefix_shares(const shape& s) {
+  return s.batch * s.kv_heads * s.prefix * s.width;
+}
+
+template <Real T>
+struct functions {
+  void (*forward)(const shape&, const inputs<T>&, const outputs<T>&, std::size_t, std::size_t, std::size_t,
+                  T*) noexcept;
+  void (*backward)(const shape&, const inputs<T>&, const upstream<T>&, const gradients<T>&, std::size_t, std::size_t,
+                   rows_of<T>, rows_of<T>, T*) noexcept;
+  std::size_t queries;  ///< of a forward tile
+};
+template <Real T>
+functions<T> best_functions() {
+  switch (best_isa()) {
+#if defined(__x86_64__)
+    case isa::avx512: return {&avx512::forward_tile<T>, &avx512::backward_tile<T>, avx512::block_queries<T>};
+    case isa::avx2: return {&avx2::forward_tile<T>, &avx2::backward_tile<T>, avx2::block_queries<T>};
+#endif
+    default: return {&baseline::forward_tile<T>, &baseline::backward_tile<T>, baseline::block_queries<T>};
+  }
+}
+
+}  // namespace detail
+
+/// Elements of workspace for a pass on `device`; grows with queries and keys, not with their product.
+template <Real T>
+std::size_t forward_workspace(const cpu& device, const shape& s) {
+  return static_cast<std::size_t>(device.threads) * detail::forward_work<T>(s);
+}
+template <Real T>
+std::size_t backward_workspace(const cpu& device, const shape& s) {
+  return static_cast<std::size_t>(device.threads) * detail::backward_work<T>(s) + 2 * detail::prefix_shares<T>(s);
+}
+
+/// out and lse of shape.hpp. The caller has checked shape and lengths; workspace: forward_workspace elements. The same
+/// bits for any number of threads: a tile is a block of queries of one head.
+template <Real T>
+void forward(const cpu& device, const shape& sizes, const inputs<T>& in, const outputs<T>& to, T* workspace) noexcept {
+  const shape s = detail::without_idle_window(sizes);
+  const auto use = detail::best_functions<T>();
+  const std::size_t blocks = (s.queries + use.queries - 1) / use.queries, work = detail::forward_work<T>(s);
+  for_each_tile(
+      device, s.batch * s.heads * blocks,
+      [&](std::size_t tile, std::size_t worker) {
+        use.forward(s, in, to, tile / (blocks * s.heads), tile / blocks % s.heads, tile % blocks,
+                    workspace + worker * work);
+      },
+      s.causal || in.lengths.key_lengths);
+}
+
+/// Gradients from what the forward pass read and wrote; every element of dq, dk, dv and the prefix's gradients is
+/// written. A tile is one key/value head of one item with all queries that use it, so sums need no order beyond a
+/// tile's; shares of a common prefix are added item by item afterwards.
+template <Real T>
+void backward(const cpu& device, const shape& sizes, const inputs<T>& in, const upstream<T>& up, const gradients<T>& to,
+              T* workspace) noexcept {
+  const shape s = detail::without_idle_window(sizes);
+  const auto use = detail::best_functions<T>();
+  const std::size_t work = detail::backward_work<T>(s);
+  const bool shared = s.prefix > 0 && in.prefix_k.batch == 0;
+  T* const shares = workspace + static_cast<std::size_t>(device.threads) * work;
+  const std::size_t share = s.kv_heads * s.prefix * s.width;
+  const rows_of<T> share_k{shares, share, s.prefix * s.width, s.width},
+      share_v{shares + s.batch * share, share, s.prefix * s.width, s.width};
+  for_each_tile(
+      device, s.batch * s.kv_heads,
+      [&](std::size_t tile, std::size_t worker) {
+        use.backward(s, in, up, to, tile / s.kv_heads, tile % s.kv_heads, shared ? share_k : to.dprefix_k,
+                     shared ? share_v : to.dprefix_v, workspace + worker * work);
+      },
+      in.lengths.key_lengths != nullptr);
+  if (!shared) return;
+  for (std::size_t h = 0; h < s.kv_heads; ++h)
+    for (std::size_t j = 0; j < s.prefix; ++j)
+      for (std::size_t d = 0; d < s.width; ++d) {
+        T sum_k = 0, sum_v = 0;
+        for (std::size_t b = 0; b < s.batch; ++b) {
+          sum_k += share_k.at(b, h, j)[d];
+          sum_v += share_v.at(b, h, j)[d];
+        }
+        to.dprefix_k.at(0, h, j)[d] = sum_k;
+        to.dprefix_v.at(0, h, j)[d] = sum_v;
+      }
+}
+
+}  // namespace hocket::kernels::attention
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/attention/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

@@ -1,0 +1,181 @@
+// Registers, the exponential, and the two layouts' way into and out of them, for cpu_body.inl.
+
+template <class T>
+struct simd;
+template <>
+struct simd<float> {
+  typedef float type __attribute__((vector_size(HOCKET_SIMD_BYTES)));
+  typedef float unaligned __attribute__((vector_size(HOCKET_SIMD_BYTES), aligned(4), may_alias));
+  typedef std::int32_t whole __attribute__((vector_size(HOCKET_SIMD_BYTES)));
+  using integer = std::int32_t;
+  static constexpr float magic = 0x1.8p23F, least = -87.3F, ln2_high = 0x1.62ep-1F, ln2_low = 0x1.0bfbe8p-15F;
+  static constexpr int fraction_bits = 23, bias = 127;
+  // exp on [-ln 2 / 2, ln 2 / 2], best approximation of degree 6: |error| <= 2e-9.
+  static constexpr float series[] = {1.F,
+                                     1.0000000377162138F,
+                                     0.50000000471177577F,
+                                     0.16666415514653275F,
+                                     0.041666352896775157F,
+                                     0.0083751263981533357F,
+                                     0.0013941108433972675F};
+};
+template <>
+struct simd<double> {
+  typedef double type __attribute__((vector_size(HOCKET_SIMD_BYTES)));
+  typedef double unaligned __attribute__((vector_size(HOCKET_SIMD_BYTES), aligned(8), may_alias));
+  typedef std::int64_t whole __attribute__((vector_size(HOCKET_SIMD_BYTES)));
+  using integer = std::int64_t;
+  static constexpr double magic = 0x1.8p52, least = -708, ln2_high = 0x1.62e42fefa38p-1, ln2_low = 0x1.ef35793c7673p-45;
+  static constexpr int fraction_bits = 52, bias = 1023;
+  // The same of degree 11: |error| <= 4e-18.
+  static constexpr double series[] = {1.0,
+                                      1.0,
+                                      0.50000000000000184,
+                                      0.16666666666666681,
+                                      0.041666666666488095,
+                                      0.0083333333333196006,
+                                      0.0013888888952314775,
+                                      0.00019841269890047114,
+                                      2.4801485482328492e-5,
+                                      2.755724091857897e-6,
+                                      2.763263963904103e-7,
+                                      2.5110037605963778e-8};
+};
+template <class T>
+using vec = typename simd<T>::type;
+template <class T>
+inline constexpr std::size_t lanes = HOCKET_SIMD_BYTES / sizeof(T);
+
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> load(const T* x) {
+  return vec<T>(*reinterpret_cast<const typename simd<T>::unaligned*>(x));
+}
+template <class T>
+HOCKET_ALWAYS_INLINE void store(T* x, vec<T> value) {
+  *reinterpret_cast<typename simd<T>::unaligned*>(x) = typename simd<T>::unaligned(value);
+}
+
+/// 0, 1, 2, ...
+template <class T>
+HOCKET_ALWAYS_INLINE typename simd<T>::whole ramp() {
+  typename simd<T>::whole index;
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < lanes<T>; ++i) index[i] = static_cast<typename simd<T>::integer>(i);
+  return index;
+}
+
+/// exp x within two units in the last place for x <= 1; 0 below the smallest normal number, NaN stays NaN.
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> exp_of(vec<T> x) {
+  using facts = simd<T>;
+  constexpr T inverse_ln2 = T(1.44269504088896340736);
+  const auto tiny = x < facts::least;
+  x = tiny ? vec<T>{} + facts::least : x;
+  const vec<T> shifted = x * inverse_ln2 + facts::magic;  // its low bits hold the exponent
+  const vec<T> n = shifted - facts::magic;
+  const vec<T> r = x - n * facts::ln2_high - n * facts::ln2_low;
+  constexpr std::size_t terms = sizeof facts::series / sizeof(T);
+  vec<T> sum = r * facts::series[terms - 1] + facts::series[terms - 2];
+#pragma GCC unroll 16
+  for (std::size_t i = 3; i <= terms; ++i) sum = r * sum + facts::series[terms - i];
+  const auto power = (reinterpret_cast<typename facts::whole>(shifted) + facts::bias) << facts::fraction_bits;
+  return tiny ? vec<T>{} : sum * reinterpret_cast<vec<T>>(power);
+}
+
+/// One step of a transpose: swaps the blocks of `Step` lanes that lie off the diagonal of a pair of rows.
+template <class T, std::size_t Step, std::size_t... I>
+HOCKET_ALWAYS_INLINE void swap_blocks(vec<T>& a, vec<T>& b, std::index_sequence<I...>) {
+  constexpr int n = static_cast<int>(lanes<T>), step = static_cast<int>(Step);
+  const vec<T> low =
+      __builtin_shufflevector(a, b, (I & Step ? n + static_cast<int>(I) - step : static_cast<int>(I))...);
+  const vec<T> high =
+      __builtin_shufflevector(a, b, (I & Step ? n + static_cast<int>(I) : static_cast<int>(I) + step)...);
+  a = low;
+  b = high;
+}
+template <class T, std::size_t Step>
+HOCKET_ALWAYS_INLINE void transpose_from(vec<T> (&rows)[lanes<T>]) {
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < lanes<T>; ++i)
+    if ((i & Step) == 0) swap_blocks<T, Step>(rows[i], rows[i + Step], std::make_index_sequence<lanes<T>>{});
+  if constexpr (Step > 1) transpose_from<T, Step / 2>(rows);
+}
+
+/// to (width, to_row) = by x from (rows, from_row) transposed; the columns past `rows` up to a whole register are
+/// zeros.
+template <class T>
+void pack_transposed(const T* from, std::size_t from_row, std::size_t rows, std::size_t width, T by, T* to,
+                     std::size_t to_row) noexcept {
+  constexpr std::size_t n = lanes<T>;
+  for (std::size_t r = 0; r < rows; r += n)
+    for (std::size_t d = 0; d < width; d += n) {
+      const std::size_t in = rows - r < n ? rows - r : n, out = width - d < n ? width - d : n;
+      vec<T> square[n];
+      if (in == n && out == n) {
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < n; ++i) square[i] = load(from + (r + i) * from_row + d) * by;
+      } else {
+        alignas(alignment) T part[n][n] = {};
+        for (std::size_t i = 0; i < in; ++i)
+          for (std::size_t e = 0; e < out; ++e) part[i][e] = from[(r + i) * from_row + d + e] * by;
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < n; ++i) square[i] = load(part[i]);
+      }
+      transpose_from<T, n / 2>(square);
+      if (out == n) {
+#pragma GCC unroll 16
+        for (std::size_t e = 0; e < n; ++e) store(to + (d + e) * to_row + r, square[e]);
+      } else {
+        alignas(alignment) T part[n][n];
+#pragma GCC unroll 16
+        for (std::size_t e = 0; e < n; ++e) store(part[e], square[e]);
+        for (std::size_t e = 0; e < out; ++e) store(to + (d + e) * to_row + r, load(part[e]));
+      }
+    }
+}
+
+/// to (rows, to_row) = by x from (width, from_row) transposed.
+template <class T>
+void put_transposed(const T* from, std::size_t from_row, std::size_t rows, std::size_t width, T by, T* to,
+                    std::size_t to_row) noexcept {
+  constexpr std::size_t n = lanes<T>;
+  for (std::size_t r = 0; r < rows; r += n)
+    for (std::size_t d = 0; d < width; d += n) {
+      const std::size_t in = width - d < n ? width - d : n, out = rows - r < n ? rows - r : n;
+      alignas(alignment) T part[n][n];
+      vec<T> square[n];
+      if (in == n) {
+#pragma GCC unroll 16
+        for (std::size_t e = 0; e < n; ++e) square[e] = load(from + (d + e) * from_row + r) * by;
+      } else {
+        for (std::size_t e = 0; e < n; ++e)
+          store(part[e], e < in ? load(from + (d + e) * from_row + r) * by : vec<T>{});
+#pragma GCC unroll 16
+        for (std::size_t e = 0; e < n; ++e) square[e] = load(part[e]);
+      }
+      transpose_from<T, n / 2>(square);
+      if (in == n && out == n) {
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < n; ++i) store(to + (r + i) * to_row + d, square[i]);
+      } else {
+#pragma GCC unroll 16
+        for (std::size_t i = 0; i < n; ++i) store(part[i], square[i]);
+        for (std::size_t i = 0; i < out; ++i)
+          for (std::size_t e = 0; e < in; ++e) to[(r + i) * to_row + d + e] = part[i][e];
+      }
+    }
+}
+
+/// to (rows, to_row) = by x from (rows, from_row), columns past `width` up to `padded` and rows past `rows` up to
+/// `padded_rows` zeros.
+template <class T>
+void pack_rows(const T* from, std::size_t from_row, std::size_t rows, std::size_t padded_rows, std::size_t width,
+               std::size_t padded, T by, T* to) noexcept {
+  for (std::size_t r = 0; r < padded_rows; ++r) {
+    T* const out = to + r * padded;
+    std::size_t d = 0;
+    if (r < rows)
+      for (; d < width; ++d) out[d] = by * from[r * from_row + d];
+    for (; d < padded; ++d) out[d] = 0;
+  }
+}

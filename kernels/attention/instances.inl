@@ -1,0 +1,14 @@
+// Functions that programs of a checkout take from instances.cpp instead of compiling them again in each unit.
+
+namespace hocket::kernels::attention {
+
+HOCKET_INSTANCE void forward<float>(const cpu&, const shape&, const inputs<float>&, const outputs<float>&,
+                                    float*) noexcept;
+HOCKET_INSTANCE void forward<double>(const cpu&, const shape&, const inputs<double>&, const outputs<double>&,
+                                     double*) noexcept;
+HOCKET_INSTANCE void backward<float>(const cpu&, const shape&, const inputs<float>&, const upstream<float>&,
+                                     const gradients<float>&, float*) noexcept;
+HOCKET_INSTANCE void backward<double>(const cpu&, const shape&, const inputs<double>&, const upstream<double>&,
+                                      const gradients<double>&, double*) noexcept;
+
+}  // namespace hocket::kernels::attention

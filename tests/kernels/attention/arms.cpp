@@ -1,0 +1,94 @@
+// Every attention arm against the reference: masks, ragged and packed batches, prefixes, grouped heads, awkward sizes,
+// everything outside the rows NaN; every instruction set of the machine, the same bits for any number of threads.
+#include <hocket/kernels/attention/arms.hpp>
+
+#include "catch.hpp"
+#include "kernels/attention/problem.hpp"
+#include "machine_sets.hpp"
+
+using namespace attention_test;
+
+namespace {
+
+template <class T>
+answers<T> run(const attention::attention_arm<T>& arm, const problem<T>& p, const cpu& device) {
+  const T nan = std::numeric_limits<T>::quiet_NaN();
+  answers<T> a;
+  for (auto* x : {&a.out, &a.dq}) x->assign(p.q.size, nan);
+  for (auto* x : {&a.dk, &a.dv}) x->assign(p.kv.size, nan);
+  for (auto* x : {&a.dprefix_k, &a.dprefix_v}) x->assign(p.prefix.size, nan);
+  a.lse.assign(p.t.batch * p.t.heads * p.t.queries, nan);
+  const attention::inputs<T> in = p.inputs();
+  std::vector<T> workspace(arm.run.forward_workspace(device, p.s), nan);
+  arm.run.forward(device, p.s, in, {p.q.over(a.out.data()), a.lse.data()}, workspace.data());
+  workspace.assign(arm.run.backward_workspace(device, p.s), nan);
+  const T* const out = a.out.data();
+  arm.run.backward(device, p.s, in, {p.q.over(out), p.q.over(p.dout.data()), a.lse.data()},
+                   {p.q.over(a.dq.data()), p.kv.over(a.dk.data()), p.kv.over(a.dv.data()),
+                    p.prefix.over(a.dprefix_k.data()), p.prefix.over(a.dprefix_v.data())},
+                   workspace.data());
+  return a;
+}
+
+template <class T>
+void check(const std::vector<trial>& trials) {
+  for (const trial& t : trials) {
+    const problem<T> p(t);
+    const auto expected = p.expected();
+    const auto peer = p.peer();
+    const auto magnitudes = p.magnitudes();
+    for (const auto& arm : attention::arms<T>())
+      for (const auto set : hocket::tests::machine_sets()) {
+        const hocket::tests::on_isa guard(set);
+        const answers<T> one = run(arm, p, cpu{1});
+        const comparison result = judge(p, expected, peer, magnitudes, one);
+        INFO(t.text() << " " << arm.name << " " << name_of(arm.type) << " " << static_cast<int>(set) << ": "
+                      << result.message());
+        CHECK(result);
+        CHECK(same_bits(one, run(arm, p, cpu{2})));
+        CHECK(same_bits(one, run(arm, p, cpu{3})));
+      }
+  }
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("every attention arm keeps its promise", "[attention]", float, double) {
+  check<TestType>(small);
+  check<TestType>(more);
+  check<TestType>({{1, 2, 2, 130, 131, 32, 3},
+                   {1, 2, 1, 129, 257, 33, 2, true},
+                   {2, 1, 1, 70, 300, 20, 0, true, 50, lengths::both},
+                   {1, 1, 1, 3, 200, 256, 0, false, 1000}});
+}
+
+TEMPLATE_TEST_CASE("attention around every border of registers and blocks", "[attention]", float, double) {
+  std::vector<trial> trials;
+  for (const std::size_t queries : {1, 7, 8, 9, 16, 17, 31, 32, 33, 63, 64, 65})
+    for (const std::size_t keys : {1, 4, 5, 63, 64, 65, 127, 128, 129})
+      trials.push_back(
+          {1, 1, 1, queries, keys, 1 + queries * keys % 35, (queries + keys) % 3, keys % 2 == 0, queries % 5});
+  check<TestType>(trials);
+}
+
+TEST_CASE("memory of attention grows with the length, not with its square", "[attention]") {
+  for (const bool backward : {false, true}) {
+    const auto elements = [&](std::size_t length) {
+      const attention::shape s{1, 8, 8, length, length, 64, 0};
+      return static_cast<double>(backward ? attention::backward_workspace<float>(cpu{2}, s)
+                                          : attention::forward_workspace<float>(cpu{2}, s));
+    };
+    CHECK(elements(8192) <= 2 * elements(4096));
+  }
+}
+
+TEST_CASE("attention over a NaN is NaN, and only where the NaN is seen", "[attention]") {
+  problem<float> p({1, 1, 1, 20, 20, 8, 0, true});
+  p.k[p.kv.index(0, 0, 10, 3)] = std::numeric_limits<float>::quiet_NaN();
+  for (const auto& arm : attention::arms<float>())
+    for (const auto set : hocket::tests::machine_sets()) {
+      const hocket::tests::on_isa guard(set);
+      const auto a = run(arm, p, cpu{1});
+      for (std::size_t i = 0; i < 20; ++i) CHECK(std::isnan(a.out[p.q.index(0, 0, i, 5)]) == (i >= 10));
+    }
+}
