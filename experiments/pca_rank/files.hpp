@@ -1,5 +1,5 @@
 // The verbs for arrays of the user's own:
-//   fit IN.npy --k 32|0.95|all --solver NAME [--whiten] [--seed N] --out DIR
+//   fit IN.npy --k 32|0.95|all --solver NAME [--whiten] [--seed N] [--backend cpu|cuda] --out DIR
 //   transform IN.npy OUT.npy --pca DIR
 // DIR holds mean.npy (D), components.npy (R,D) and explained_variance.npy (R) in the type of the input, and pca.tsv
 // with what the arrays do not say: whether scores are whitened, which solver ran and why.
@@ -19,6 +19,7 @@
 #include <hocket/linalg/pca.hpp>
 
 #include "experiments/support/driver.hpp"
+#include "experiments/support/pca_fit.hpp"
 
 namespace hocket::experiments::pca_rank {
 
@@ -32,11 +33,11 @@ inline io::npy_array read_matrix(const std::string& path) {
 }
 
 template <Real T>
-int fit_as(const io::npy_array& array, const std::string& input, const linalg::pca_options& options,
+int fit_as(const io::npy_array& array, const std::string& input, const linalg::pca_options& options, backend where,
            const std::filesystem::path& folder) {
   const auto x = array.as_view<T, 2>();
   io::require_finite(x, input);
-  const linalg::pca_model<T> model = linalg::pca_fit<T>(x, options);
+  const linalg::pca_model<T> model = pca_fit_on<T>(where, x, options);
   std::error_code trouble;
   std::filesystem::create_directories(folder, trouble);
   expects(!trouble, errc::bad_file, folder.string(), ": cannot be made: ", trouble.message());
@@ -123,10 +124,12 @@ int transform_as(const io::npy_array& array, const std::string& input, const std
 }
 
 inline verb fit_verb() {
-  return {"fit", "a PCA of your own array: fit IN.npy --k 32|0.95|all --solver NAME [--whiten] [--seed N] --out DIR",
+  return {"fit",
+          "a PCA of your own array: fit IN.npy --k 32|0.95|all --solver NAME [--whiten] [--seed N] "
+          "[--backend cpu|cuda] --out DIR",
           [](CLI::App& app) -> std::function<int()> {
             struct arguments {
-              std::string input, k, solver, folder, seed;
+              std::string input, k, solver, folder, seed, device = "cpu";
               bool whiten = false;
             };
             const auto given = std::make_shared<arguments>();
@@ -138,6 +141,7 @@ inline verb fit_verb() {
             app.add_option("--solver", given->solver, "one of " + solvers);
             app.add_flag("--whiten", given->whiten, "scores have unit variance");
             app.add_option("--seed", given->seed, "of the randomized solver's start, 0 if absent");
+            app.add_option("--backend", given->device, "cpu or cuda, which computes in f32")->capture_default_str();
             app.add_option("--out", given->folder, "folder to write, made if it is not there");
             return [given, solvers]() -> int {
               expects(!given->input.empty(), errc::bad_option, "fit expects IN.npy");
@@ -145,15 +149,19 @@ inline verb fit_verb() {
                       "fit needs --k: a count, a share of the variance such as 0.95, or all");
               expects(!given->solver.empty(), errc::bad_option, "fit needs --solver; known are: ", solvers);
               expects(!given->folder.empty(), errc::bad_option, "fit needs --out DIR");
+              expects(given->device == "cpu" || given->device == "cuda", errc::bad_option, "--backend ", given->device,
+                      ": expected cpu or cuda");
+              const backend where = given->device == "cuda" ? backend::cuda : backend::cpu;
               linalg::pca_options options;
               options.k = given->k;
               set_option(options, "solver", given->solver);
               options.whiten = given->whiten;
               if (!given->seed.empty()) set_option(options, "seed", given->seed);
               linalg::parse_rank(options.k == "all" ? "1" : options.k, std::numeric_limits<std::size_t>::max());
+              require_backend(where);
               const io::npy_array array = read_matrix(given->input);
-              return array.type() == dtype::f32 ? fit_as<float>(array, given->input, options, given->folder)
-                                                : fit_as<double>(array, given->input, options, given->folder);
+              return array.type() == dtype::f32 ? fit_as<float>(array, given->input, options, where, given->folder)
+                                                : fit_as<double>(array, given->input, options, where, given->folder);
             };
           }};
 }

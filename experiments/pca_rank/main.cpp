@@ -8,6 +8,7 @@
 #include "experiments/support/classification.hpp"
 #include "experiments/support/data_sets.hpp"
 #include "experiments/support/driver.hpp"
+#include "experiments/support/pca_fit.hpp"
 #include "experiments/support/pca_parity.hpp"
 #include "experiments/support/pca_transform.hpp"
 
@@ -45,6 +46,11 @@ std::vector<task> tasks_of(const run_options& options) {
 
 /// The Gram matrix has as many rows as the data: only for wide data is it a sensible choice.
 bool takes_part(const task& t, std::string_view solver) { return solver != "gram" || t.wide; }
+
+/// CUDA has two of the solvers; linalg/cuda_pca.cuh.
+bool is_on(backend where, std::string_view solver) {
+  return where == backend::cpu || solver == "covariance" || solver == "randomized";
+}
 
 nn::logistic_options classifier() {
   nn::logistic_options options;
@@ -140,7 +146,8 @@ loaded load(case_run& run) {
 }
 
 /// Share of the test rows' variance that `options` leaves out, over all outer folds.
-double reconstruction_error(const classification_data& data, std::uint64_t seed, const linalg::pca_options& options) {
+double reconstruction_error(const classification_data& data, std::uint64_t seed, const linalg::pca_options& options,
+                            backend where) {
   const auto fold_of = assign_folds(data, folds, seed);
   double weighted = 0;
   for (std::size_t test = 0; test < folds; ++test) {
@@ -148,7 +155,7 @@ double reconstruction_error(const classification_data& data, std::uint64_t seed,
     const auto judged = experiments::detail::take(data, fold_of, [&](std::size_t f) { return f == test; });
     const standardizer scale(train.values());
     const std::vector<double> x = scale(train.values()), y = scale(judged.values());
-    const auto model = linalg::pca_fit<double>(view<const double, 2>(x.data(), train.values().extents()), options);
+    const auto model = pca_fit_on<double>(where, view<const double, 2>(x.data(), train.values().extents()), options);
     std::vector<double> scores(judged.rows.size() * model.n_components), back(y.size());
     const view<const double, 2> rows(y.data(), judged.values().extents());
     const view<double, 2> score_rows(scores.data(), {judged.rows.size(), model.n_components});
@@ -164,8 +171,9 @@ void run_quality(case_run& run) {
   const loaded all = load(run);
   const auto seed = static_cast<std::uint64_t>(run.spec().seed.value_or(0));
   const linalg::pca_options options = pca(run.spec().method, run.spec().options.size("k"));
-  const nested_result result = nested_cross_validation(run.options().device(), all.data, folds, inner_folds, seed,
-                                                       classifier(), pca_after_standardizing(options));
+  const nested_result result =
+      nested_cross_validation(run.options().device(), all.data, folds, inner_folds, seed, classifier(),
+                              pca_after_standardizing(options, run.options().backend));
   record_classification(run.record(), all.data, all.ids, all.classes, result.predicted);
   const auto& definition = eval::reconstruction_metrics[1];
   measure::metric row;
@@ -173,7 +181,7 @@ void run_quality(case_run& run) {
   row.variant = text(definition.variant, ", standardised test rows, mean over folds");
   row.unit = definition.unit;
   row.better = definition.better;
-  row.value = reconstruction_error(all.data, seed, options);
+  row.value = reconstruction_error(all.data, seed, options, run.options().backend);
   row.n = static_cast<std::int64_t>(all.data.rows());
   run.record().metrics.push_back(std::move(row));
 }
@@ -199,19 +207,20 @@ void run_throughput(case_run& run) {
   const auto tasks = tasks_of(run.options());
   const auto t = std::find_if(tasks.begin(), tasks.end(),
                               [&](const task& one) { return one.set == run.spec().options.string("dataset"); });
-  const cpu device{run.options().threads};
+  const backend where = run.options().backend;
+  const int threads = where == backend::cpu ? run.options().threads : 1;
   std::vector<measure::timed_arm> arms;
   for (const std::string_view solver : solvers) {
-    if (!takes_part(*t, solver)) continue;
+    if (!takes_part(*t, solver) || !is_on(where, solver)) continue;
     for (const std::size_t rank : t->timed_ranks) {
       const linalg::pca_options options = pca(solver, rank);
       measure::timed_arm timed;
       timed.name = text(solver, "/k=", rank);
-      timed.threads = run.options().threads;
-      timed.run = [x, options, device] { linalg::pca_fit<float>(x, options, device); };
-      timed.check = [x, options, device, rank, solver]() -> std::string {
+      timed.threads = threads;
+      timed.run = [x, options, where, threads] { pca_fit_on<float>(where, x, options, threads); };
+      timed.check = [x, options, where, threads, rank, solver]() -> std::string {
         const double best = left_out(x, linalg::pca_fit<float>(x, pca("full", rank)));
-        const double ours = left_out(x, linalg::pca_fit<float>(x, options, device));
+        const double ours = left_out(x, pca_fit_on<float>(where, x, options, threads));
         // Incremental cuts to k components after every batch, so it may lose a little; the others may not.
         const double excess = solver == "incremental" ? 0.1 : 1e-4;
         const double rounding = static_cast<double>(std::numeric_limits<float>::epsilon());
@@ -255,6 +264,8 @@ int main(int argc, char** argv) {
     switch (run.spec().kind) {
       case measure::record_kind::throughput: return run_throughput(run);
       case measure::record_kind::parity:
+        expects(run.options().backend == backend::cpu, errc::not_built,
+                "the parity rows are those of the CPU's solvers");
         run.record().parity =
             parity::pca_parity_rows(std::string(HOCKET_SOURCE_DIR) + "/" + run.spec().options.string("oracle"));
         return;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include <hocket/core/device.hpp>
 #include <hocket/linalg/pca_options.hpp>
 
 #include "experiments/support/folds.hpp"
@@ -32,6 +33,7 @@ class standardizer {
   std::vector<double> mean_, scale_;
 };
 
-transform_fit pca_after_standardizing(const linalg::pca_options& options);
+/// `where` fits the PCA; standardising and scores are the CPU's.
+transform_fit pca_after_standardizing(const linalg::pca_options& options, backend where = backend::cpu);
 
 }  // namespace hocket::experiments
