@@ -1,6 +1,6 @@
-// The verb `extract IN OUT.npy --preset NAME --feature FEATURE [-S key=value ...]`: one feature of one recording of the
-// user's own. Samples as read (PCM as [-1, 1), float files as they are), channels averaged, no resampling; the array is
-// C-order (features, frames).
+// The verb `extract IN OUT.npy --preset NAME --feature FEATURE [-S key=value ...] [--backend cpu|cuda]`: one feature of
+// one recording of the user's own. Samples as read (PCM as [-1, 1), float files as they are), channels averaged, no
+// resampling; the array is C-order (features, frames).
 #pragma once
 
 #include <complex>
@@ -18,6 +18,7 @@
 #include <hocket/io/audio_file.hpp>
 #include <hocket/io/npy.hpp>
 
+#include "experiments/audio_features/extract_cuda.hpp"
 #include "experiments/support/driver.hpp"
 
 namespace hocket::experiments::audio_features {
@@ -28,6 +29,7 @@ struct extraction {
   audio::mfcc_options options;
   audio::feature what = audio::feature::mfcc;
   dtype type = dtype::f32;
+  backend where = backend::cpu;
 };
 
 /// The settable keys: those of the options struct and dtype.
@@ -67,8 +69,14 @@ int extract_as(const extraction& job) {
   const std::vector<T> mono = io::mix_to_mono(clip);
   const audio::mfcc_plan<T> plan(job.options, static_cast<double>(clip.info.sample_rate), job.what);
   const view<const T, 1> samples = make_view(mono);
+  const double rate = static_cast<double>(clip.info.sample_rate);
   if (job.what == audio::feature::stft) {
-    io::write_npy(job.output, plan.stft(samples).as_view());
+    if (job.where == backend::cuda)
+      io::write_npy(job.output, stft_on_cuda<T>(job.options, rate, samples).as_view());
+    else
+      io::write_npy(job.output, plan.stft(samples).as_view());
+  } else if (job.where == backend::cuda) {
+    io::write_npy(job.output, feature_on_cuda<T>(job.options, rate, job.what, samples).as_view());
   } else {
     io::write_npy(job.output, plan(samples).as_view());
   }
@@ -87,7 +95,7 @@ inline verb extract_verb() {
           [](CLI::App& app) -> std::function<int()> {
             struct arguments {
               std::vector<std::string> words, settings;
-              std::string preset, feature;
+              std::string preset, feature, device = "cpu";
             };
             const auto given = std::make_shared<arguments>();
             std::string features;
@@ -96,6 +104,7 @@ inline verb extract_verb() {
             app.add_option("IN OUT.npy", given->words, "a recording (WAV, FLAC, OGG ...) and the array to write");
             app.add_option("--preset", given->preset, "whose conventions: " + audio::preset_names());
             app.add_option("--feature", given->feature, "one of " + features);
+            app.add_option("--backend", given->device, "cpu or cuda, which computes in f32")->capture_default_str();
             app.add_option("-S,--set", given->settings, "key=value, any number of them")->allow_extra_args(false);
             app.footer(text("Keys of -S, with librosa's values:\n", describe(audio::mfcc_options{}),
                             "  dtype=f32  f32 or f64: precision of the computation and of the array\n"));
@@ -115,6 +124,12 @@ inline verb extract_verb() {
               for (const std::string& assignment : given->settings) apply_setting(job, assignment);
               expects(files.size() == 2, errc::bad_option, "extract expects IN and OUT.npy, got ", files.size(),
                       " file names");
+              expects(given->device == "cpu" || given->device == "cuda", errc::bad_option, "--backend ", given->device,
+                      ": expected cpu or cuda");
+              job.where = given->device == "cuda" ? backend::cuda : backend::cpu;
+              expects(job.where == backend::cpu || job.type == dtype::f32, errc::bad_option,
+                      "dtype=f64: the CUDA chain computes in f32; leave it out, or use --backend cpu");
+              require_backend(job.where);
               job.input = files[0];
               job.output = files[1];
               return job.type == dtype::f32 ? extract_as<float>(job) : extract_as<double>(job);

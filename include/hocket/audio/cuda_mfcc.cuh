@@ -13,13 +13,26 @@
 #include <algorithm>
 #include <complex>
 #include <cstddef>
-#include <cstdint>
 #include <span>
+#include <string_view>
+#include <utility>
 #include <vector>
+
+#if defined(__CUDACC__)
+// nvcc 13's front end does not see that mfcc_options is an OptionStruct (a lambda in a requires-expression). Options
+// are set by host units; here the name only has to be found.
+namespace hocket {
+namespace audio {
+struct mfcc_options;
+}
+void set_option(audio::mfcc_options& options, std::string_view key, std::string_view value);
+}  // namespace hocket
+#endif
 
 #include <hocket/audio/mfcc.hpp>
 #include <hocket/core/cuda/runtime.hpp>
 #include <hocket/kernels/mfcc/cuda_launch.cuh>
+#include <hocket/kernels/mfcc/cuda_memory.cuh>
 
 namespace hocket::audio {
 
@@ -32,8 +45,7 @@ class cuda_mfcc_plan {
         options_(resolve(options, sample_rate)),
         what_(what),
         kernel_(make_tables<float>(options_, sample_rate, what), stage_of(what), steps_of(options_, sample_rate)),
-        values_(device, "mfcc: values", kernel_.values()),
-        words_(device, "mfcc: words", kernel_.words()) {}
+        tables_(device, kernel_) {}
 
   /// The options with every size filled in.
   const mfcc_options& options() const { return options_; }
@@ -47,19 +59,18 @@ class cuda_mfcc_plan {
   /// A real feature of clips of any lengths, in one batch; each has its own peak.
   std::vector<matrix<float>> extract(std::span<const view<const float, 1>> clips) {
     expects(what_ != feature::stft, errc::unsupported_shape, "the feature stft is complex: call stft()");
-    return run<float>(clips, [this](const auto& batch, const auto& layout, const auto& samples, const auto& out) {
-      device_buffer<float, Device> space(device_, "mfcc: workspace", kernel_.workspace_size(batch));
-      kernels::mfcc::gpu::extract(device_, kernel_, tables(), batch, layout, samples, out,
+    return run<float>(clips, [this](const auto& batch, const auto& samples, const auto& out) {
+      device_buffer<float, Device> space(device_, "mfcc: workspace", kernel_.workspace_size(batch.host));
+      kernels::mfcc::gpu::extract(device_, kernel_, tables_.on_device(), batch.host, batch.on_device(), samples, out,
                                   view<float, 1>(space.data(), {space.size()}));
     });
   }
   /// The complex transform of clips of any lengths, each (K, F).
   std::vector<matrix<std::complex<float>>> stft(std::span<const view<const float, 1>> clips) {
     expects(what_ == feature::stft, errc::unsupported_shape, "the feature ", name_of(what_), " is real");
-    return run<std::complex<float>>(
-        clips, [this](const auto& batch, const auto& layout, const auto& samples, const auto& out) {
-          kernels::mfcc::gpu::stft(device_, kernel_, tables(), batch, layout, samples, out);
-        });
+    return run<std::complex<float>>(clips, [this](const auto& batch, const auto& samples, const auto& out) {
+      kernels::mfcc::gpu::stft(device_, kernel_, tables_.on_device(), batch.host, batch.on_device(), samples, out);
+    });
   }
   matrix<std::complex<float>> stft(const view<const float, 1>& clip) {
     return std::move(stft(std::span<const view<const float, 1>>(&clip, 1)).front());
@@ -78,10 +89,6 @@ class cuda_mfcc_plan {
       made.clip.preemphasis = static_cast<float>(*options.preemphasis);
     return made;
   }
-  kernels::mfcc::gpu::tables_on_device tables() const {
-    return {{values_.data(), {values_.size()}}, {words_.data(), {words_.size()}}};
-  }
-
   /// Uploads the clips one after the other, lets `launch` fill the output, cuts it into the clips' matrices.
   template <class Out, class Launch>
   std::vector<matrix<Out>> run(std::span<const view<const float, 1>> clips, Launch&& launch) {
@@ -92,21 +99,15 @@ class cuda_mfcc_plan {
       ranges.push_back({total, clip.size()});
       total += clip.size();
     }
-    const kernels::mfcc::gpu::batch batch = kernel_.lay_out(ranges);
+    const kernels::mfcc::gpu::uploaded_batch<Device> batch(device_, kernel_.lay_out(ranges));
     device_buffer<float, Device> samples(device_, "mfcc: samples", total);
     for (std::size_t i = 0; i < clips.size(); ++i) samples.upload(clips[i].data(), clips[i].size(), ranges[i].offset);
-    const device_buffer<kernels::mfcc::gpu::clip_entry, Device> entries(device_, "mfcc: clips", batch.clips);
-    const device_buffer<std::uint32_t, Device> tiles(device_, "mfcc: tiles", batch.tiles),
-        finish(device_, "mfcc: finish tiles", batch.finish_tiles);
-    device_buffer<Out, Device> out(device_, "mfcc: output", kernel_.output_size(batch));
-    launch(batch,
-           kernels::mfcc::gpu::batch_on_device{
-               {entries.data(), {entries.size()}}, {tiles.data(), {tiles.size()}}, {finish.data(), {finish.size()}}},
-           view<const float, 1>(samples.data(), {total}), view<Out, 1>(out.data(), {out.size()}));
+    device_buffer<Out, Device> out(device_, "mfcc: output", kernel_.output_size(batch.host));
+    launch(batch, view<const float, 1>(samples.data(), {total}), view<Out, 1>(out.data(), {out.size()}));
     const std::vector<Out> all = out.download();
     std::vector<matrix<Out>> results;
     auto from = all.begin();
-    for (const auto& entry : batch.clips) {
+    for (const auto& entry : batch.host.clips) {
       results.emplace_back(kernel_.rows(), entry.frames);
       const auto size = static_cast<std::ptrdiff_t>(kernel_.rows() * entry.frames);
       std::copy(from, from + size, results.back().values.begin());
@@ -119,8 +120,7 @@ class cuda_mfcc_plan {
   mfcc_options options_;
   feature what_;
   kernels::mfcc::gpu::plan kernel_;
-  device_buffer<float, Device> values_;
-  device_buffer<std::uint32_t, Device> words_;
+  kernels::mfcc::gpu::uploaded_tables<Device> tables_;
 };
 
 }  // namespace hocket::audio
