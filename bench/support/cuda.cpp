@@ -34,6 +34,14 @@ const std::string& cuda_trouble() {
   return trouble;
 }
 
+std::string cuda_device_name() {
+#if defined(HOCKET_WITH_CUDA)
+  cudaDeviceProp device{};
+  if (cudaGetDeviceProperties(&device, 0) == cudaSuccess) return device.name;
+#endif
+  return {};
+}
+
 namespace {
 
 void add(const cuda_kernel& kernel, std::string arm, const std::string& shape, const dimensions& sizes,

@@ -30,6 +30,9 @@ inline bool add_cuda_operation(const std::string& operation, cuda_prepare prepar
 /// "no_device: ..." or "not_built: ...": why no CUDA arm runs here; empty where they run.
 const std::string& cuda_trouble();
 
+/// "NVIDIA H100 80GB HBM3"; empty without a device.
+std::string cuda_device_name();
+
 /// Work of a kernel for its element type.
 struct cuda_work {
   double flops = 0, bytes = 0;

@@ -26,6 +26,7 @@
 #include <hocket/measure/record_json.hpp>
 
 #include "bench/support/bench.hpp"
+#include "bench/support/cuda.hpp"
 
 namespace hocket::bench {
 
@@ -162,6 +163,8 @@ void write_records(const std::filesystem::path& folder, const outcomes& kept, co
       r.status = measure::record_status::failed;
       r.error = measure::record_error{"check_failed", text(s.arm, ": ", found->second.problem), {}};
     } else if (found->second.samples_ns.size() >= measure::min_samples) {
+      if (s.backend == "cuda")
+        r.head.options.set("gpu", measure::scalar(std::in_place_type<std::string>, cuda_device_name()));
       r.body.timings.push_back(timing_of(s, found->second));
     }
   }

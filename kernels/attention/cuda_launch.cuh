@@ -134,12 +134,14 @@ void backward(const Device& device, const attention::shape& s, const inputs<T>& 
               const rows_of<const T>& dout, const float* lse, const gradients<T>& to, float* work) {
   const ragged& r = in.lengths;
   detail::require_inputs(device, s, in);
-  for (const auto& x : {out, dout})
+  const rows_of<const T> read[] = {out, dout};  // named: nvcc 13 fails on a loop over braces here
+  const rows_of<T> own[] = {to.dk, to.dv}, prefixes[] = {to.dprefix_k, to.dprefix_v};
+  for (const auto& x : read)
     detail::require_rows(device, "attention: out or dout", x, s.batch, s.heads, s.queries, s.width, r.query_starts);
   detail::require_rows(device, "attention: dq", to.dq, s.batch, s.heads, s.queries, s.width, r.query_starts);
-  for (const auto& x : {to.dk, to.dv})
+  for (const auto& x : own)
     detail::require_rows(device, "attention: dk or dv", x, s.batch, s.kv_heads, s.keys, s.width, r.key_starts);
-  for (const auto& x : {to.dprefix_k, to.dprefix_v}) {
+  for (const auto& x : prefixes) {
     detail::require_rows(device, "attention: prefix gradient", x, s.batch, s.kv_heads, s.prefix, s.width, false);
     expects(s.prefix == 0 || (x.batch == 0) == (in.prefix_k.batch == 0), errc::unsupported_shape,
             "attention: prefixes lie ", in.prefix_k.batch, " elements apart and their gradients ", x.batch,

@@ -50,7 +50,8 @@ struct rows_of {
   T* at(std::size_t b, std::size_t h, std::size_t t, const std::uint32_t* starts = nullptr) const {
     return data + (starts ? starts[b] * row : b * batch) + h * head + t * row;
   }
-  operator rows_of<const T>() const requires(!std::is_const_v<T>) { return {data, batch, head, row}; }
+  template <class U = T>
+  requires(!std::is_const_v<U>) operator rows_of<const U>() const { return {data, batch, head, row}; }
 };
 
 /// (B, H, T, D), dense.

@@ -137,6 +137,25 @@ def ratios(records, targets=TARGETS):
     return rows, absent
 
 
+def add_flash(records):
+    """Times torch's FlashAttention-2 at the sizes of our f16 attention and puts it beside our arm. Why it could not, or None.
+    Another process: its runs follow ours, they do not alternate with them."""
+    python = os.environ.get("HOCKET_TORCH_PYTHON") or "python3"
+    reason = "attention was not timed"
+    for record in records:
+        sizes = re.fullmatch(r"B=(\d+)/H=(\d+)/T=(\d+)/D=64", record["config"].get("shape", ""))
+        if record["config"].get("op") != "attention" or record["config"].get("dtype") != "f16" or not sizes:
+            continue
+        code, out = output_of([python, "bench/cuda/flash_peer.py", *sizes.groups(), "64"])
+        if code != 0:
+            reason = " ".join(out.split())[-200:]
+            continue
+        samples = json.loads(out.splitlines()[-1])["samples_ns"]
+        record["timings"].append({"arm": "flash", "samples_ns": samples, "flops": record["timings"][0]["flops"]})
+        reason = None
+    return reason
+
+
 def record_of(kind, case, config, like, parts):
     """A record of reports/schema. `like` is a record of hocket_bench from the same run: machine and provenance are its own."""
     record = {"schema": "hocket.record/1", "kind": kind, "experiment": "gpu_day", "case": case, "status": "ok", "error": None, "seed": 1,
@@ -195,6 +214,9 @@ def run(results):
     records = [record for record in bench_records(out) if record["status"] == "ok"]
     if not records:
         raise Trouble(1, "gpu-day: hocket_bench wrote no record:\n" + text[-2000:])
+    flash = add_flash(records)
+    if flash:
+        absent["flash (torch)"] = flash
     rows, not_timed = ratios(records)
     config = {"gpu": gpu["name"], "compute_capability": gpu["capability"]}
     missing = {**{f"not run: {name}": why for name, why in absent.items()},

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "bench/cuda/attention.cuh"
 #include "catch.hpp"
+#include "cuda_gpu/attention.hpp"
 #include "cuda_gpu/gemm.hpp"
 #include "cuda_gpu/layernorm.hpp"
 #include "cuda_gpu/softmax.hpp"
@@ -19,7 +21,7 @@ namespace {
 
 std::vector<gpu_tests::room<cuda_on_host>> host_rooms() {
   return {gpu_tests::softmax_room<cuda_on_host>(), gpu_tests::layernorm_room<cuda_on_host>(),
-          gpu_tests::gemm_room<cuda_on_host>()};
+          gpu_tests::gemm_room<cuda_on_host>(), gpu_tests::attention_room<cuda_on_host>()};
 }
 
 }  // namespace
@@ -52,6 +54,7 @@ TEST_CASE("the GPU's checks pass on the executor, and launch what they say they 
 
 TEST_CASE("an arm that computes something else is noticed", "[cuda_gpu][cuda_host]") {
   for (const auto& room : host_rooms()) {
+    if (room.operation == "attention") continue;  // its problems have a mutation test in tests/kernels/attention
     const auto kernels = bench::cuda_kernels(room.operation);
     const auto report = cuda_host::try_mutants([&] {
       for (const auto& kernel : kernels)
@@ -65,6 +68,16 @@ TEST_CASE("an arm that computes something else is noticed", "[cuda_gpu][cuda_hos
     INFO(room.operation << " " << report.message());
     CHECK(report.total() > 0);
     CHECK(report.survivors.empty());
+  }
+}
+
+TEST_CASE("the timed arm of attention is checked", "[cuda_gpu][cuda_host]") {
+  for (const char* dtype : {"f32", "f16", "bf16"}) {
+    cuda_host::machine machine;
+    const bench::ready made = bench::prepare_attention(machine.device(), {"", "attention", "forward_d32", dtype},
+                                                       {{"batch", 1}, {"heads", 2}, {"queries", 33}});
+    INFO(dtype << " " << made.check.message());
+    CHECK((made.check.ok && made.check.count == 64 * 32));
   }
 }
 

@@ -91,6 +91,17 @@ class Judgement(unittest.TestCase):
         self.assertEqual(absent, ["product (f32): ours or peer was not timed"])
 
 
+    def test_flash_stands_beside_our_attention(self):
+        records = [bench_record("attention", "f16", {"cuda forward_d64": 2}, "B=8/H=16/T=512/D=64", 3.0)]
+        with mock.patch.object(gpu_day, "output_of", return_value=(0, json.dumps({"samples_ns": [1e9] * 12, "version": "torch"}))) as asked:
+            self.assertIsNone(gpu_day.add_flash(records))
+        self.assertEqual(asked.call_args[0][0][2:], ["8", "16", "512", "64"])
+        rows, _ = gpu_day.ratios(records, gpu_day.TARGETS[2:])
+        self.assertAlmostEqual(rows[0]["ratio"], 0.5)
+        with mock.patch.object(gpu_day, "output_of", return_value=(5, "torch finds no CUDA device")):
+            self.assertEqual(gpu_day.add_flash(records), "torch finds no CUDA device")
+
+
 class WithStandIns(unittest.TestCase):
     def run_day(self, checked, bench_times):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,77 @@
+// The forward pass of attention as arms: `batch`, `heads`, `queries` (as many keys), the head width of the variant;
+// dense, no mask. `flash` of gpu-day is another library's on the same sizes.
+#pragma once
+
+#include <hocket/kernels/attention/cuda_launch.cuh>
+#include <hocket/kernels/attention/reference.hpp>
+
+#include "bench/cuda/prepare.hpp"
+
+namespace hocket::bench {
+
+template <class T, CudaDevice Device>
+ready prepare_attention_of(const Device& device, const cuda_kernel& kernel, const dimensions& sizes) {
+  namespace attention = kernels::attention;
+  expects(kernel.variant.starts_with("forward_d"), errc::bad_option, "attention has no arm ", kernel.variant);
+  const std::size_t batch = size_of(sizes, "batch"), heads = size_of(sizes, "heads"), rows = size_of(sizes, "queries"),
+                    width = std::stoul(kernel.variant.substr(9)), n = batch * heads * rows * width;
+  const attention::shape s{batch, heads, heads, rows, rows, width, 0, false, 0, attention::usual_scale(width)};
+  const auto q = stored_values<T>(n, 1), k = stored_values<T>(n, 2), v = stored_values<T>(n, 3);
+  struct operands {
+    device_buffer<T, Device> q, k, v, out;
+    device_buffer<float, Device> lse;
+  };
+  const std::shared_ptr<operands> on(new operands{{device, "attention: q", q},
+                                                  {device, "attention: k", k},
+                                                  {device, "attention: v", v},
+                                                  {device, "attention: out", n},
+                                                  {device, "attention: lse", batch * heads * rows}});
+  const auto place = [=](const auto* data) { return attention::heads_outside(data, heads, rows, width); };
+  ready made;
+  made.run = [=] {
+    const attention::inputs<T> in{place(std::as_const(on->q).data()), place(std::as_const(on->k).data()),
+                                  place(std::as_const(on->v).data())};
+    attention::gpu::forward<Device, T>(device, s, in,
+                                       {attention::heads_outside(on->out.data(), heads, rows, width), on->lse.data()});
+  };
+  made.run();
+
+  // Rows spread over items, heads and tiles: the definition takes minutes for all of a large problem.
+  const std::vector<T> ours = on->out.download();
+  const attention::inputs<T> in{place(q.data()), place(k.data()), place(v.data())};
+  const std::size_t all = batch * heads * rows, checked = std::min<std::size_t>(all, 64);
+  const double largest_v = largest_of(v);
+  for (std::size_t c = 0; c < checked; ++c) {
+    const std::size_t at = checked == all ? c : (c * 7919 + 13 * c / 2) % all;
+    const std::size_t b = at / (heads * rows), h = at / rows % heads, i = at % rows;
+    const auto row = attention::reference::row_at<T>(s, in, b, h, i);
+    std::vector<double> wanted(width);
+    double score = 0;
+    for (std::size_t j = 0; j < row.keys.size(); ++j) {
+      double terms = 0;
+      for (std::size_t d = 0; d < width; ++d) {
+        wanted[d] += row.p[j] * to_f64(row.keys[j].v[d]);
+        terms += std::abs(to_f64(q[at * width + d]) * to_f64(row.keys[j].k[d]));
+      }
+      score = std::max(score, s.scale * terms);
+    }
+    // Tensor cores take probabilities rounded to T: half a unit of each, once more in their sum; a 16-bit float below
+    // its normal numbers loses 2^-25 of the largest probability a key.
+    const double rounded = 2 * storage_rounding<T>(largest_v) +
+                           (std::is_same_v<T, f16> ? static_cast<double>(rows) * 0x1p-25 * largest_v : 0);
+    for (std::size_t d = 0; d < width; ++d)
+      made.check.add(
+          std::abs(to_f64(ours[at * width + d]) - wanted[d]),
+          rounding<float>(attention::promise_forward(s, score) * largest_v) + rounded + storage_rounding<T>(wanted[d]));
+  }
+  made.timed_run = timed_on(device, made.run);
+  return made;
+}
+
+template <CudaDevice Device>
+ready prepare_attention(const Device& device, const cuda_kernel& kernel, const dimensions& sizes) {
+  return with_type(kernel.dtype,
+                   [&](auto type) { return prepare_attention_of<decltype(type)>(device, kernel, sizes); });
+}
+
+}  // namespace hocket::bench
