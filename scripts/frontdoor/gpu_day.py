@@ -26,6 +26,8 @@ TARGETS = (("product, tensor cores, f16 and bf16", "gemm", "cuda mma_nn", "cubla
            ("product, f32", "gemm", "cuda tiled_nn", "cublas", ("f32",), 0.7),
            ("attention, f16", "attention", "cuda forward_d64", "flash", ("f16",), 0.7))
 
+REAL_TIME = 1e6  # seconds of audio a second that the fused MFCC is to reach
+
 
 def output_of(command, timeout=600):
     """(exit code, output); 127 when the program is not there."""
@@ -137,6 +139,15 @@ def ratios(records, targets=TARGETS):
     return rows, absent
 
 
+def real_time(records):
+    """(metric rows, why none): seconds of audio a second of the fused chain, from arms whose work is counted in them."""
+    rows = [{"name": "real-time factor", "variant": f"{record['config']['shape']}, {timing['arm']}", "unit": "seconds of audio a second",
+             "better": "higher", "split": "test", "value": timing["work"] / (timing["median_ns"] * 1e-9)}
+            for record in records if record["config"].get("op") == "mfcc" for timing in record.get("timings", ())
+            if timing.get("backend") == "cuda" and timing.get("work_unit") == "seconds of audio"]
+    return rows, None if rows else "hocket_bench has no CUDA arm of the fused MFCC that counts seconds of audio"
+
+
 def add_flash(records):
     """Times torch's FlashAttention-2 at the sizes of our f16 attention and puts it beside our arm. Why it could not, or None.
     Another process: its runs follow ours, they do not alternate with them."""
@@ -218,6 +229,12 @@ def run(results):
     if flash:
         absent["flash (torch)"] = flash
     rows, not_timed = ratios(records)
+    factors, no_factor = real_time(records)
+    metrics += factors
+    if no_factor:
+        absent["fused MFCC, times real time"] = no_factor
+    problems += [f"fused MFCC: {row['value']:.3g} x real time, target {REAL_TIME:.3g} ({row['variant']})" for row in factors
+                 if row["value"] < REAL_TIME]
     config = {"gpu": gpu["name"], "compute_capability": gpu["capability"]}
     missing = {**{f"not run: {name}": why for name, why in absent.items()},
                **{f"not run: {name}": "no check on a GPU in tests/cuda_gpu" for name in unchecked}}

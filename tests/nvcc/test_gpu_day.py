@@ -91,6 +91,14 @@ class Judgement(unittest.TestCase):
         self.assertEqual(absent, ["product (f32): ours or peer was not timed"])
 
 
+    def test_real_time(self):
+        record = bench_record("mfcc", "f32", {"cuda cepstra": 1e-3})
+        self.assertIn("no CUDA arm of the fused MFCC", gpu_day.real_time([record])[1])
+        record["timings"][0].update(work=2000.0, work_unit="seconds of audio")
+        rows, missing = gpu_day.real_time([record])
+        self.assertIsNone(missing)
+        self.assertAlmostEqual(rows[0]["value"], 2e6)
+
     def test_flash_stands_beside_our_attention(self):
         records = [bench_record("attention", "f16", {"cuda forward_d64": 2}, "B=8/H=16/T=512/D=64", 3.0)]
         with mock.patch.object(gpu_day, "output_of", return_value=(0, json.dumps({"samples_ns": [1e9] * 12, "version": "torch"}))) as asked:
@@ -127,6 +135,7 @@ class WithStandIns(unittest.TestCase):
         self.assertEqual(code, 0, out)
         self.assertIn("0.80 of cublas's speed, target 0.7: met", out)
         self.assertIn("not run: attention, f16 (f16)", out)
+        self.assertIn("not run: fused MFCC, times real time", out)
         self.assertEqual(records["parity"]["config"]["gpu"], "NVIDIA Example")
         self.assertEqual(len(records["parity"]["metrics"]), 4)
         self.assertEqual(records["compare"]["ratios"][0]["met"], True)
