@@ -118,7 +118,7 @@ TEST_CASE("ragged clips in one batch have the bits that each has alone", "[audio
   audio::cuda_mfcc_plan<cuda_on_host> plan(options, 8000, feature::mfcc, machine.device());
   std::vector<std::vector<float>> clips;
   std::vector<view<const float, 1>> views;
-  for (const std::size_t n : {300, 33, 64, 501}) clips.push_back(noise(n, n));
+  for (const std::size_t n : std::vector<std::size_t>{300, 33, 64, 501}) clips.push_back(noise(n, n));
   for (const auto& clip : clips) views.push_back(make_view(clip));
   const auto together = plan.extract(views);
   REQUIRE(together.size() == clips.size());

@@ -152,7 +152,7 @@ TEST_CASE("cuBLASLt's layouts are those of the stored matrices", "[cuda_host][ge
 
 TEST_CASE("rows through cuFFT, also overlapping ones", "[cuda_host][fft]") {
   cuda_host::machine_with_vendors machine;
-  for (const std::size_t n : {1, 2, 3, 7, 8, 30, 97})
+  for (const std::size_t n : std::vector<std::size_t>{1, 2, 3, 7, 8, 30, 97})
     for (const std::size_t hop : {n, n + 3, n / 2 + 1}) {
       const std::size_t batch = 5, bins = n / 2 + 1, stride_out = bins + 2;
       const auto x = matrices<float>(1, 0, 1, (batch - 1) * hop + n, (batch - 1) * hop + n, n);
@@ -202,7 +202,7 @@ TEST_CASE("cuFFT's advanced layout, and what it refuses", "[cuda_host][fft]") {
 TEST_CASE("symmetric eigenproblems through cuSOLVER", "[cuda_host][dense]") {
   cuda_host::machine_with_vendors machine;
   kernels::dense::cusolver_plan<cuda_on_host> solver(machine.device());
-  for (const std::size_t n : {0, 1, 2, 5, 17}) {
+  for (const std::size_t n : std::vector<std::size_t>{0, 1, 2, 5, 17}) {
     philox random(n);
     std::vector<double> a(n * n), values(n), vectors(n * n);
     for (std::size_t i = 0; i < n; ++i)

@@ -95,7 +95,7 @@ TEST_CASE("means and centred data on CUDA", "[centre][cuda_host]") {
 
 TEST_CASE("the centring tests notice damage to the kernels", "[centre][cuda_host][mutation]") {
   const auto report = cuda_host::try_mutants([] {
-    for (const std::size_t at : {1, 3, 4, 7})
+    for (const std::size_t at : std::vector<std::size_t>{1, 3, 4, 7})
       if (!run(trials[at], {}).result) return false;
     return true;
   });
