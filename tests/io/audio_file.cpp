@@ -1,3 +1,5 @@
+#include <fstream>
+#include <iterator>
 #include <limits>
 
 #include <hocket/io/audio_file.hpp>
@@ -47,6 +49,30 @@ std::string refusal(const std::filesystem::path& path, errc expected = errc::bad
     return refused.what();
   }
   return "accepted";
+}
+
+/// Adds to the position in samples of an OGG file's last page and mends the page's checksum (RFC 3533, section 6).
+void add_to_last_position(const std::filesystem::path& path, std::uint64_t extra) {
+  std::ifstream in(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  in.close();
+  const std::size_t page = bytes.rfind("OggS");
+  REQUIRE(page != std::string::npos);
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(bytes[page + at]); };
+  const auto put = [&](std::size_t at, std::uint64_t value, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) bytes[page + at + i] = static_cast<char>(value >> (8 * i) & 0xFF);
+  };
+  std::uint64_t position = extra;
+  for (std::size_t i = 0; i < 8; ++i) position += std::uint64_t{byte(6 + i)} << (8 * i);
+  put(6, position, 8);
+  put(22, 0, 4);
+  std::uint32_t checksum = 0;
+  for (std::size_t at = 0; page + at < bytes.size(); ++at) {
+    checksum ^= std::uint32_t{byte(at)} << 24;
+    for (int bit = 0; bit < 8; ++bit) checksum = checksum << 1 ^ (checksum >> 31 ? 0x04C11DB7u : 0);
+  }
+  put(22, checksum, 4);
+  std::ofstream(path, std::ios::binary) << bytes;
 }
 
 bool contains(const std::string& whole, const char* part) { return whole.find(part) != std::string::npos; }
@@ -156,6 +182,22 @@ TEST_CASE("what is cut short, empty or something else is refused with path and r
       CHECK(refusal(folder / name) != "accepted");
     }
   }
+}
+
+TEST_CASE("an OGG stream may announce a packet too much, not more", "[io][audio]") {
+  const tests::temporary_folder folder;
+  const auto announce = [&](const char* name, std::uint64_t extra) {
+    const auto path = folder / name;
+    write_sound(path, SF_FORMAT_OGG | SF_FORMAT_OPUS, 1, 48000, tones(240000, 1));
+    add_to_last_position(path, extra);
+    REQUIRE(io::read_audio_info(path).samples == 240000 + extra);
+    return path;
+  };
+  const auto estimated = io::read_audio<double>(announce("estimated.ogg", 3000));
+  CHECK(estimated.info.samples >= 240000);
+  CHECK(estimated.info.samples < 240000 + 3000);
+  CHECK(estimated.samples.size() == estimated.info.samples);
+  CHECK(contains(refusal(announce("cut.ogg", 20000)), "truncated"));
 }
 
 TEST_CASE("a header streamed to a pipe means until the end of the file", "[io][audio]") {
