@@ -129,15 +129,16 @@ void mask(const shape& s, const inputs<T>& in, const cpu_item& at, std::size_t b
       const auto first = static_cast<integer>(seeing.first) - static_cast<integer>(w),
                  last = static_cast<integer>(seeing.last) - static_cast<integer>(w);
       const vec<T> value = load(here);
-      store(here, (index >= first) & (index < last) ? value : vec<T>{} - std::numeric_limits<T>::infinity());
+      store(here, ((index >= first) & (index < last)) ? value : vec<T>{} - std::numeric_limits<T>::infinity());
     }
   }
 }
 
 /// Takes a block of scores (keys, block) into the running maximum and sum of each query and makes weights of them; what
-/// was mixed before (width, block) shrinks to the new maximum.
+/// was mixed before (width, block; nothing when this block is the first) shrinks to the new maximum.
 template <class T>
-void soften(std::size_t keys, std::size_t queries, std::size_t width, T* scores, T* peak, T* sum, T* mixed) noexcept {
+void soften(bool first, std::size_t keys, std::size_t queries, std::size_t width, T* scores, T* peak, T* sum,
+            T* mixed) noexcept {
   constexpr std::size_t block = block_queries<T>;
   constexpr T hidden = -std::numeric_limits<T>::infinity();
   for (std::size_t w = 0; w < queries; w += lanes<T>) {
@@ -158,15 +159,17 @@ void soften(std::size_t keys, std::size_t queries, std::size_t width, T* scores,
     const vec<T> before = load(peak + w);
     store(peak + w, best[0]);
     const vec<T> anchor = best[0] == hidden ? vec<T>{} : best[0];  // a query that has seen nothing: weights 0, not NaN
-    const vec<T> shrink = exp_of<T>(before - anchor);
+    const vec<T> scaled = anchor * log2_e<T>;
+    const vec<T> shrink = power_of_two<T>(before * log2_e<T> - scaled);
     vec<T> total = load(sum + w) * shrink;
     for (j = 0; j < keys; ++j) {
       T* const here = scores + j * block + w;
-      const vec<T> weight = exp_of<T>(load(here) - anchor);
+      const vec<T> weight = power_of_two<T>(load(here) * log2_e<T> - scaled);
       store(here, weight);
       total += weight;
     }
     store(sum + w, total);
+    if (first) continue;
     for (std::size_t d = 0; d < width; ++d) store(mixed + d * block + w, load(mixed + d * block + w) * shrink);
   }
 }
@@ -196,7 +199,7 @@ void forward_tile(const shape& s, const inputs<T>& in, const outputs<T>& to, std
   T* const sum = peak + block;                  // (block)
   pack_transposed(in.q.at(b, h, i0, in.lengths.query_starts), in.q.row, queries, s.width, static_cast<T>(s.scale), q,
                   block);
-  for (std::size_t i = 0; i < s.width * block; ++i) mixed[i] = 0;
+  bool first = true;
   for (std::size_t i = 0; i < block; ++i) {
     peak[i] = -std::numeric_limits<T>::infinity();
     sum[i] = 0;
@@ -206,10 +209,16 @@ void forward_tile(const shape& s, const inputs<T>& in, const outputs<T>& to, std
       const std::size_t keys = part.last - j0 < block_keys ? part.last - j0 : block_keys;
       product<T, false, false>(keys, registers, s.width, part.k + j0 * part.k_row, part.k_row, q, block, scores, block);
       if (part.own) mask(s, in, at, b, h, i0, queries, j0, keys, scores);
-      soften(keys, queries, s.width, scores, peak, sum, mixed);
-      product<T, true, true>(s.width, registers, keys, part.v + j0 * part.v_row, part.v_row, scores, block, mixed,
-                             block);
+      soften(first, keys, queries, s.width, scores, peak, sum, mixed);
+      const T* const v = part.v + j0 * part.v_row;
+      if (first)
+        product<T, true, false>(s.width, registers, keys, v, part.v_row, scores, block, mixed, block);
+      else
+        product<T, true, true>(s.width, registers, keys, v, part.v_row, scores, block, mixed, block);
+      first = false;
     }
+  if (first)
+    for (std::size_t i = 0; i < s.width * block; ++i) mixed[i] = 0;
   for (std::size_t i = 0; i < queries; ++i)
     lse[i] = sum[i] > 0 ? peak[i] + std::log(sum[i]) : -std::numeric_limits<T>::infinity();
   for (std::size_t w = 0; w < queries; w += lanes<T>) {
@@ -248,7 +257,7 @@ void backward_tile(const shape& s, const inputs<T>& in, const upstream<T>& up, c
   T* const slopes = weights + back_keys * block;    // (back_keys, block)
   T* const q_rows = slopes + back_keys * block;     // (block, padded), scaled
   T* const dout_rows = q_rows + block * padded;     // (block, padded)
-  T* const lse = dout_rows + block * padded;        // (block)
+  T* const lse = dout_rows + block * padded;        // (block), in base 2
   T* const delta = lse + block;                     // (block)
   T* const dk = delta + block;                      // (prefix + keys, padded)
   T* const dv = dk + (s.prefix + s.keys) * padded;  // (prefix + keys, padded)
@@ -274,7 +283,7 @@ void backward_tile(const shape& s, const inputs<T>& in, const upstream<T>& up, c
         const T kept =
             i < queries ? up.lse[(b * s.heads + h) * s.queries + i0 + i] : -std::numeric_limits<T>::infinity();
         // A query that saw nothing: exp(score - infinity) = 0.
-        lse[i] = kept == -std::numeric_limits<T>::infinity() ? std::numeric_limits<T>::infinity() : kept;
+        lse[i] = kept == -std::numeric_limits<T>::infinity() ? std::numeric_limits<T>::infinity() : kept * log2_e<T>;
         delta[i] = i < queries ? dot(out_in + i * up.out.row, dout_in + i * up.dout.row, s.width) : T(0);
       }
       for (std::size_t i = 0; i < s.width * block; ++i) dq[i] = 0;
@@ -289,7 +298,7 @@ void backward_tile(const shape& s, const inputs<T>& in, const upstream<T>& up, c
                                    block);
           for (std::size_t j = 0; j < keys; ++j)
             for (std::size_t w = 0; w < rows; w += lanes<T>) {
-              const vec<T> p = exp_of<T>(load(weights + j * block + w) - load(lse + w));
+              const vec<T> p = power_of_two<T>(load(weights + j * block + w) * log2_e<T> - load(lse + w));
               store(weights + j * block + w, p);
               store(slopes + j * block + w, p * (load(slopes + j * block + w) - load(delta + w)));
             }

@@ -8,16 +8,16 @@ struct simd<float> {
   typedef float unaligned __attribute__((vector_size(HOCKET_SIMD_BYTES), aligned(4), may_alias));
   typedef std::int32_t whole __attribute__((vector_size(HOCKET_SIMD_BYTES)));
   using integer = std::int32_t;
-  static constexpr float magic = 0x1.8p23F, least = -87.3F, ln2_high = 0x1.62ep-1F, ln2_low = 0x1.0bfbe8p-15F;
+  static constexpr float magic = 0x1.8p23F, least = -126;
   static constexpr int fraction_bits = 23, bias = 127;
-  // exp on [-ln 2 / 2, ln 2 / 2], best approximation of degree 6: |error| <= 2e-9.
+  // 2^x on [-1/2, 1/2], best approximation of degree 6: |error| <= 2e-9.
   static constexpr float series[] = {1.F,
-                                     1.0000000377162138F,
-                                     0.50000000471177577F,
-                                     0.16666415514653275F,
-                                     0.041666352896775157F,
-                                     0.0083751263981533357F,
-                                     0.0013941108433972675F};
+                                     0.693147206702832596F,
+                                     0.240226509222887581F,
+                                     0.0555032722667030206F,
+                                     0.00961805667852463808F,
+                                     0.00134004281776158379F,
+                                     0.000154614446985691291F};
 };
 template <>
 struct simd<double> {
@@ -25,21 +25,21 @@ struct simd<double> {
   typedef double unaligned __attribute__((vector_size(HOCKET_SIMD_BYTES), aligned(8), may_alias));
   typedef std::int64_t whole __attribute__((vector_size(HOCKET_SIMD_BYTES)));
   using integer = std::int64_t;
-  static constexpr double magic = 0x1.8p52, least = -708, ln2_high = 0x1.62e42fefa38p-1, ln2_low = 0x1.ef35793c7673p-45;
+  static constexpr double magic = 0x1.8p52, least = -1022;
   static constexpr int fraction_bits = 52, bias = 1023;
   // The same of degree 11: |error| <= 4e-18.
   static constexpr double series[] = {1.0,
-                                      1.0,
-                                      0.50000000000000184,
-                                      0.16666666666666681,
-                                      0.041666666666488095,
-                                      0.0083333333333196006,
-                                      0.0013888888952314775,
-                                      0.00019841269890047114,
-                                      2.4801485482328492e-5,
-                                      2.755724091857897e-6,
-                                      2.763263963904103e-7,
-                                      2.5110037605963778e-8};
+                                      0.693147180559945309,
+                                      0.240226506959101596,
+                                      0.055504108664821627,
+                                      0.00961812910758725667,
+                                      0.00133335581464064707,
+                                      0.000154035304637243542,
+                                      0.0000152527338415567726,
+                                      1.32154325359123762e-6,
+                                      1.01780570877339411e-7,
+                                      7.07419429728852101e-9,
+                                      4.45581790833606449e-10};
 };
 template <class T>
 using vec = typename simd<T>::type;
@@ -64,22 +64,23 @@ HOCKET_ALWAYS_INLINE typename simd<T>::whole ramp() {
   return index;
 }
 
-/// exp x within two units in the last place for x <= 1; 0 below the smallest normal number, NaN stays NaN.
 template <class T>
-HOCKET_ALWAYS_INLINE vec<T> exp_of(vec<T> x) {
+inline constexpr T log2_e = T(1.44269504088896340736);
+
+/// 2^x within two units in the last place for x <= 1; 0 below the smallest normal number, NaN stays NaN. A softmax
+/// takes its exponents in base 2: exp(s - m) = 2^(s log2 e - m log2 e) is one multiply-add, and no remainder has to be
+/// split.
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> power_of_two(vec<T> x) {
   using facts = simd<T>;
-  constexpr T inverse_ln2 = T(1.44269504088896340736);
-  const auto tiny = x < facts::least;
-  x = tiny ? vec<T>{} + facts::least : x;
-  const vec<T> shifted = x * inverse_ln2 + facts::magic;  // its low bits hold the exponent
-  const vec<T> n = shifted - facts::magic;
-  const vec<T> r = x - n * facts::ln2_high - n * facts::ln2_low;
+  const vec<T> shifted = x + facts::magic;  // its low bits hold the exponent
+  const vec<T> r = x - (shifted - facts::magic);
   constexpr std::size_t terms = sizeof facts::series / sizeof(T);
   vec<T> sum = r * facts::series[terms - 1] + facts::series[terms - 2];
 #pragma GCC unroll 16
   for (std::size_t i = 3; i <= terms; ++i) sum = r * sum + facts::series[terms - i];
   const auto power = (reinterpret_cast<typename facts::whole>(shifted) + facts::bias) << facts::fraction_bits;
-  return tiny ? vec<T>{} : sum * reinterpret_cast<vec<T>>(power);
+  return x < facts::least ? vec<T>{} : sum * reinterpret_cast<vec<T>>(power);
 }
 
 /// One step of a transpose: swaps the blocks of `Step` lanes that lie off the diagonal of a pair of rows.

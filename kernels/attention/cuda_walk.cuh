@@ -115,7 +115,8 @@ HOCKET_DEVICE bool sees(const facts& s, const item& at, bool own, int keys, int 
 HOCKET_DEVICE float score_of(const facts& s, float dot, unsigned b, unsigned h, bool own, int i, int j) {
   const float score = dot * s.scale;
   if (!own || !s.bias) return score;
-  return score + s.bias[b * s.bias_batch + h * s.bias_head + static_cast<std::size_t>(i) * s.bias_row + j];
+  return score + s.bias[b * s.bias_batch + h * s.bias_head + static_cast<std::size_t>(i) * s.bias_row +
+                        static_cast<std::size_t>(j)];
 }
 
 /// A tile of keys: rows `first` ... of a stretch of `end` rows, the prefix or the item's own.

@@ -64,8 +64,8 @@ TEMPLATE_TEST_CASE("every attention arm keeps its promise", "[attention]", float
 
 TEMPLATE_TEST_CASE("attention around every border of registers and blocks", "[attention]", float, double) {
   std::vector<trial> trials;
-  for (const std::size_t queries : {1, 7, 8, 9, 16, 17, 31, 32, 33, 63, 64, 65})
-    for (const std::size_t keys : {1, 4, 5, 63, 64, 65, 127, 128, 129})
+  for (const std::size_t queries : std::initializer_list<std::size_t>{1, 7, 8, 9, 16, 17, 31, 32, 33, 63, 64, 65})
+    for (const std::size_t keys : std::initializer_list<std::size_t>{1, 4, 5, 63, 64, 65, 127, 128, 129})
       trials.push_back(
           {1, 1, 1, queries, keys, 1 + queries * keys % 35, (queries + keys) % 3, keys % 2 == 0, queries % 5});
   check<TestType>(trials);

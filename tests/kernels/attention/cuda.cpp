@@ -105,9 +105,9 @@ TEST_CASE("attention on CUDA without tensor cores", "[attention][cuda_host]") {
 
 TEST_CASE("attention on CUDA around every tile border", "[attention][cuda_host][.long]") {
   std::vector<trial> trials;
-  for (const std::size_t queries : {1, 15, 16, 17, 63, 64, 65})
-    for (const std::size_t keys : {1, 15, 16, 17, 63, 64, 65})
-      for (const std::size_t width : {32, 64, 96, 128})
+  for (const std::size_t queries : std::initializer_list<std::size_t>{1, 15, 16, 17, 63, 64, 65})
+    for (const std::size_t keys : std::initializer_list<std::size_t>{1, 15, 16, 17, 63, 64, 65})
+      for (const std::size_t width : std::initializer_list<std::size_t>{32, 64, 96, 128})
         trials.push_back({1, 1, 1, queries, keys, width, (queries + keys) % 3, keys % 2 == 0, queries % 5});
   check<float>(trials, {{}});
   check<f16>(trials, {{}});
