@@ -1,6 +1,8 @@
 // What a GPU will run in tests/cuda_gpu and bench/cuda, as the same code on the host executor, so that the first day
 // with a GPU is not the first day of that code.
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -24,6 +26,26 @@ std::vector<gpu_tests::room<cuda_on_host>> host_rooms() {
           gpu_tests::gemm_room<cuda_on_host>(), gpu_tests::attention_room<cuda_on_host>()};
 }
 
+/// Runs kernels, and notes what was launched in the file that HOCKET_LAUNCHES names: tests/nvcc/launches.py compares it
+/// with docs/kernels.json.
+class noting_machine final : public cuda_host::machine {
+ public:
+  explicit noting_machine(const bench::dimensions& sizes) : sizes_(bench::to_text(sizes)) {
+    if (const char* path = std::getenv("HOCKET_LAUNCHES")) notes_.open(path, std::ios::app);
+  }
+  void run(const char* kernel, const launch_shape& shape, const std::function<void()>& body) override {
+    const auto three = [](const extent3& e) { return text(e.x, " ", e.y, " ", e.z); };
+    if (notes_.is_open())
+      notes_ << kernel << "\t" << sizes_ << "\t" << three(shape.grid) << "\t" << three(shape.block) << "\t"
+             << shape.dynamic_shared_bytes << "\n";
+    machine::run(kernel, shape, body);
+  }
+
+ private:
+  std::string sizes_;
+  std::ofstream notes_;
+};
+
 }  // namespace
 
 TEST_CASE("the GPU's checks pass on the executor, and launch what they say they launch", "[cuda_gpu][cuda_host]") {
@@ -34,7 +56,7 @@ TEST_CASE("the GPU's checks pass on the executor, and launch what they say they 
       if (launches.empty()) continue;
       for (const auto& sizes : room.sizes) {
         cuda_host::launch_counts.clear();
-        cuda_host::machine machine;
+        noting_machine machine(sizes);
         const bench::ready made = room.prepare(machine.device(), kernel, sizes);
         INFO(kernel.name << " " << bench::to_text(sizes) << " " << made.check.message());
         CHECK((made.check.ok && made.check.count > 0));

@@ -10,7 +10,7 @@ from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
-from tests.nvcc import entries, kernels, ptxas  # noqa: E402
+from tests.nvcc import entries, kernels, launches, ptxas  # noqa: E402
 
 SAMPLES = Path(__file__).parent / "samples"
 CXX = kernels.host_compiler()
@@ -92,6 +92,13 @@ class Source(unittest.TestCase):
         for wrong in ("rows / 4", "rows.real", "__import__('os')", "rows if rows else 1"):
             with self.assertRaises(entries.Bad):
                 entries.evaluate(wrong, {"rows": 9})
+
+
+    def test_a_launch_that_is_not_what_its_comment_says(self):
+        copy = read(ROOM)[0]
+        sizes = {"rows": 9, "heads": 2, "columns": 5}
+        self.assertEqual(list(launches.wrong(copy, sizes, [3, 2, 1], [32, 4, 1], [20])), [])
+        self.assertEqual(len(list(launches.wrong(copy, sizes, [2, 2, 1], [32, 4, 1], [0]))), 2)
 
 
 class Verdict(unittest.TestCase):
