@@ -124,43 +124,40 @@ krylov_result<T> block_krylov(std::size_t d, std::size_t k, const krylov_options
   };
 
   // w (D,b) -> orthonormal columns of the basis from m on; returns how many directions were left. Directions are those
-  // of the Gram matrix's eigenvectors, so dependent columns drop out.
+  // of the Gram matrix's eigenvectors, so dependent columns drop out: in the first pass those of rounding size, later
+  // those that a further projection takes away, which were rounding along the basis and nothing else.
   const auto orthonormalise = [&](view<T, 2> w, std::size_t m, double floor) {
     std::size_t kept = w.extent(1);
     view<T, 2> from = w;
     for (int pass = 0; pass < 5; ++pass) {
       const std::size_t b = from.extent(1);
       if (pass > 0 && m > 0) project(m, from, nullptr, 0);
-      std::vector<double> gram = tall.gram(from), scale(b), values(b), vectors(b * b);
-      double shortest = 1;
-      for (std::size_t j = 0; j < b; ++j) {
-        const double square = gram[j * b + j];
-        shortest = std::min(shortest, square);
-        scale[j] = square > floor ? 1 / std::sqrt(square) : 0;
-      }
+      std::vector<double> gram = tall.gram(from), scale(b, 1.0), values(b), vectors(b * b);
+      // Later passes take the lengths as they are: to bring them back to 1 would bring rounding back to life.
+      if (pass == 0)
+        for (std::size_t j = 0; j < b; ++j) scale[j] = gram[j * b + j] > floor ? 1 / std::sqrt(gram[j * b + j]) : 0;
       for (std::size_t i = 0; i < b; ++i)
         for (std::size_t j = 0; j < b; ++j) gram[i * b + j] *= scale[i] * scale[j];
       std::vector<double> workspace(dense.eigen_workspace(b, b));
       if (!dense.eigen(b, b, gram.data(), values.data(), vectors.data(), workspace.data())) return std::size_t{0};
       // columns are unit vectors: an eigenvalue of rounding size is a dependence
       const double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
-      const double least = epsilon * static_cast<double>(b);
+      const double rounding = 4 * epsilon * static_cast<double>(b);
       kept = 0;
-      while (kept < b && values[kept] > least * least * 16) ++kept;
+      while (kept < b && values[kept] > (pass == 0 ? rounding * rounding : 0.01)) ++kept;
       kept = std::min(kept, capacity - m);
       if (kept == 0) return kept;
       std::vector<T> turn(b * kept);
       for (std::size_t i = 0; i < b; ++i)
         for (std::size_t j = 0; j < kept; ++j)
           turn[i * kept + j] = static_cast<T>(scale[i] * vectors[j * b + i] / std::sqrt(values[j]));
-      // unit columns that a projection shortened were mostly rounding along the basis: once more
-      const bool last = pass > 0 && ((shortest > 0.5 && values[kept - 1] > 0.5) || pass == 4);
+      // what a projection shortened has rounding along the basis again: once more
+      const bool last = pass > 0 && (values[kept - 1] > 0.5 || pass == 4);
       T* spare = from.data() == spare_storage.data() ? next_storage.data() : spare_storage.data();
       const view<T, 2> to = last ? columns_of(m, kept) : view<T, 2>(spare, {d, kept});
       products.run(T(1), from, transpose::no, view<const T, 2>(turn.data(), {b, kept}), transpose::no, T(0), to);
       from = to;
       if (last) break;
-      floor = epsilon * epsilon;  // columns are unit vectors from here on
     }
     return kept;
   };
