@@ -207,29 +207,6 @@ HOCKET_ALWAYS_INLINE vec<T> interleave_high(vec<T> a, vec<T> b) {
   else
     return __builtin_shufflevector(a, b, 1, 3);
 }
-/// The way back: elements 0, 2, 4 ... of a and b side by side, or 1, 3, 5 ...
-template <class T>
-HOCKET_ALWAYS_INLINE vec<T> even_elements(vec<T> a, vec<T> b) {
-  if constexpr (lanes<T> == 16)
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-  else if constexpr (lanes<T> == 8)
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-  else if constexpr (lanes<T> == 4)
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
-  else
-    return __builtin_shufflevector(a, b, 0, 2);
-}
-template <class T>
-HOCKET_ALWAYS_INLINE vec<T> odd_elements(vec<T> a, vec<T> b) {
-  if constexpr (lanes<T> == 16)
-    return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-  else if constexpr (lanes<T> == 8)
-    return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
-  else if constexpr (lanes<T> == 4)
-    return __builtin_shufflevector(a, b, 1, 3, 5, 7);
-  else
-    return __builtin_shufflevector(a, b, 1, 3);
-}
 
 /// Exchanges rows and columns within each 16 bytes: element j of a piece of from[i] -> element i of that piece of
 /// to[j], for i, j < piece_size. Its own inverse.

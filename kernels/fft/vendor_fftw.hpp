@@ -3,14 +3,10 @@
 
 #if defined(HOCKET_HAVE_FFTW)
 
-#include <algorithm>
-#include <chrono>
 #include <cstddef>
-#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <mutex>
-#include <utility>
 
 #include <fftw3.h>
 
@@ -31,9 +27,6 @@ template <>
 struct fftw_names<float> {
   using plan = fftwf_plan;
   using complex = fftwf_complex;
-  static plan make(int n, float* in, float* out, unsigned flags) {
-    return fftwf_plan_dft_r2c_1d(n, in, reinterpret_cast<complex*>(out), flags);
-  }
   /// `batch` dense rows, complex or real, either direction.
   static plan make_many(int n, int batch, float* in, float* out, bool is_complex, bool inverse) {
     auto* z = reinterpret_cast<complex*>(inverse || is_complex ? in : out);
@@ -55,17 +48,11 @@ struct fftw_names<float> {
     fftwf_execute_dft(p, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out));
   }
   static void destroy(plan p) { fftwf_destroy_plan(p); }
-  static char* wisdom() { return fftwf_export_wisdom_to_string(); }
-  static void forget() { fftwf_forget_wisdom(); }
-  static void recall(const char* wisdom) { fftwf_import_wisdom_from_string(wisdom); }
 };
 template <>
 struct fftw_names<double> {
   using plan = fftw_plan;
   using complex = fftw_complex;
-  static plan make(int n, double* in, double* out, unsigned flags) {
-    return fftw_plan_dft_r2c_1d(n, in, reinterpret_cast<complex*>(out), flags);
-  }
   /// `batch` dense rows, complex or real, either direction.
   static plan make_many(int n, int batch, double* in, double* out, bool is_complex, bool inverse) {
     auto* z = reinterpret_cast<complex*>(inverse || is_complex ? in : out);
@@ -87,14 +74,8 @@ struct fftw_names<double> {
     fftw_execute_dft(p, reinterpret_cast<complex*>(in), reinterpret_cast<complex*>(out));
   }
   static void destroy(plan p) { fftw_destroy_plan(p); }
-  static char* wisdom() { return fftw_export_wisdom_to_string(); }
-  static void forget() { fftw_forget_wisdom(); }
-  static void recall(const char* wisdom) { fftw_import_wisdom_from_string(wisdom); }
 };
 
-/// Real to complex, planned with FFTW_MEASURE on aligned buffers. What FFTW_MEASURE finds depends on the moment (plans
-/// of 2048 points differed by 20 %): the fastest of five found independently is kept. The first one heeds the
-/// program's wisdom, which is left as it was.
 template <Real T>
 class fftw_row final : public row_engine<T> {
   using names = fftw_names<T>;
@@ -103,22 +84,9 @@ class fftw_row final : public row_engine<T> {
   explicit fftw_row(std::size_t n) {
     expects(n >= 1 && n <= static_cast<std::size_t>(std::numeric_limits<int>::max()), errc::unsupported_shape,
             "fftw: a length of ", n, " points is outside [1, 2^31)");
-    buffer<T> in(n), out(2 * (n / 2 + 1));
+    buffer<T> in(2 * n), out(2 * n);
     const std::lock_guard lock(fftw_planner());
-    const std::unique_ptr<char, decltype(&std::free)> wisdom(names::wisdom(), &std::free);
-    double least = 0;
-    for (int attempt = 0; attempt < (n <= largest_timed ? 5 : 1); ++attempt) {
-      if (attempt > 0) names::forget();
-      const auto found = names::make(static_cast<int>(n), in.data(), out.data(), FFTW_MEASURE);
-      if (found == nullptr) continue;
-      std::fill_n(in.data(), n, T{0});  // planning overwrites its arrays
-      const double taken = seconds_of(found, in.data(), out.data());
-      const bool better = plan_ == nullptr || taken < least;
-      if (better) least = taken;
-      const auto loser = better ? std::exchange(plan_, found) : found;
-      if (loser != nullptr) names::destroy(loser);
-    }
-    if (wisdom != nullptr) names::recall(wisdom.get());
+    plan_ = names::make_many(static_cast<int>(n), 1, in.data(), out.data(), true, false);
     expects(plan_ != nullptr, errc::out_of_memory, "fftw: no plan for ", n, " points");
   }
   fftw_row(const fftw_row&) = delete;
@@ -127,25 +95,10 @@ class fftw_row final : public row_engine<T> {
     const std::lock_guard lock(fftw_planner());
     names::destroy(plan_);
   }
-  // An out-of-place real-to-complex plan in one dimension keeps its input (FFTW manual, 4.3.2), so the cast is
-  // harmless.
-  void forward(const T* in, T* out) const noexcept override { names::run(plan_, const_cast<T*>(in), out); }
+  // An out-of-place complex plan keeps its input (FFTW manual, 4.3.2), so the cast is harmless.
+  void forward(const T* in, T* out) const noexcept override { names::run_complex(plan_, const_cast<T*>(in), out); }
 
  private:
-  static constexpr std::size_t largest_timed = 1 << 16;
-
-  /// The least of twenty times of `calls` transforms.
-  static double seconds_of(typename names::plan p, T* in, T* out, int calls = 50) {
-    double least = std::numeric_limits<double>::infinity();
-    for (int sample = 0; sample < 20; ++sample) {
-      const auto begin = std::chrono::steady_clock::now();
-      for (int call = 0; call < calls; ++call) names::run(p, in, out);
-      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-      least = std::min(least, taken.count());
-    }
-    return least;
-  }
-
   typename names::plan plan_ = nullptr;
 };
 

@@ -1,11 +1,11 @@
 // Ladder (librosa preset, 30 s at 22.05 kHz, one AVX-512 core; microseconds per frame, bare FFTW 3.0-3.4 beside it):
 //   2.5       one frame per lane, gathered by 16-byte pieces, radix 8 x 4 twice, power and bands from the second cache
-//   9 -> 5.5  FFTW arm: squares taken in the row, rows brought into lanes by pieces instead of one number at a time
 //   2.4       squares taken in the last step of the real transform: no complex spectrum is stored
-//   no gain   FFTW arm: bands straight from groups of four rows (a piece of each in a register): twice the time around
-//             the transform, in both layouts tried; FFTW on lanes itself (split arrays): 3 to 4 times its own r2c
-//   -5 %      FFTW arm: the fastest of five plans; next frame's samples asked for during the transform; rows brought
-//             into lanes by pieces that the bands read at once; bands as four sums
+//   9 -> 5.5 -> 4.3   FFTW arm on FFTW's own real transform: squares taken in the row, rows brought into lanes by pieces
+//             that the bands read at once, the fastest of five plans. Bands straight from groups of four rows: no gain.
+//             FFTW on lanes (split arrays): 3 to 4 times its own real transform
+//   NEW       FFTW arm on FFTW's complex transform of half the length (1.2-1.7 against 3.5-4.9 for its real one): the
+//             step to the real spectrum is ours, in lanes; everything above but the prefetch became needless
 //   20 -> 5   complex output: four blocks written row by row (alone: no gain), lines asked for six rows ahead
 //             (all of it); measured on a busy machine
 //
@@ -195,15 +195,13 @@ HOCKET_ALWAYS_INLINE vec<T> filter_band(const T* power, const T* weights, std::s
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-/// Banded filters, in lanes: power (K) -> mel (M). `bring(k)` is called before bins below k are read.
-template <class T, class Bring>
-void filter_bands(const tables<T>& t, const T* power, T* mel, const Bring& bring) {
+/// Banded filters, in lanes: power (K) -> mel (M).
+template <class T>
+void filter_bands(const tables<T>& t, const T* power, T* mel) {
   constexpr std::size_t width = lanes<T>;
-  for (std::size_t m = 0; m < t.n_mels; ++m) {
-    bring(std::size_t{t.mel_first[m]} + t.mel_length[m]);
+  for (std::size_t m = 0; m < t.n_mels; ++m)
     store<T>(mel + m * width,
              filter_band(power + t.mel_first[m] * width, t.mel_weights.data() + t.mel_begin[m], t.mel_length[m]));
-  }
 }
 
 /// log_scale ln(max(x, floor) + offset) + shift of every band, in place; returns the largest of all.
@@ -316,53 +314,42 @@ void emit_complex(const T* from, std::size_t rows, std::size_t count, T* out, st
   }
 }
 
-/// Spectra of the lanes by another library's transform, one row at a time: complex bins for stage::stft, otherwise
-/// |X|^2. They stay in rows, where `spectra` says.
+/// The lanes' complex transforms by another library, one row at a time: rows of samples -> own.spare, as
+/// wide::transform leaves it.
 template <class T>
-void engine_rows(const plan<T>& how, const parts<T>& own, const T* const* rows, std::size_t count, const T** spectra) {
+void engine_rows(const plan<T>& how, const parts<T>& own, const T* const* rows, std::size_t count) {
   constexpr std::size_t width = lanes<T>;
-  const std::size_t n = how.facts().n_fft, n_bins = how.facts().n_bins(), pitch = how.engine_pitch();
+  const std::size_t n = how.facts().n_fft, size = how.transform().complex().size(), pitch = how.engine_pitch();
   const std::size_t hop = how.facts().hop;
-  const bool complex = how.stop() == stage::stft;
   const T* window = how.window();
   T* in = own.engine;
+  const T* out[width];
   for (std::size_t lane = 0; lane < width; ++lane) {
-    T* row = own.engine + (2 + (lane < count ? lane : 0)) * pitch;
-    T* out = complex ? row : own.engine + pitch;  // squares are taken from a row that stays in the first cache
-    spectra[lane] = row;
+    T* row = own.engine + (1 + (lane < count ? lane : 0)) * pitch;
+    out[lane] = row;
     if (lane >= count) continue;
-    std::size_t i = 0;
-    for (; i + width <= n; i += width) store<T>(in + i, load_loose(rows[lane] + i) * load(window + i));
-    for (; i < n; ++i) in[i] = rows[lane][i] * window[i];
-    // What the next frame has beyond this one comes from far away while the transform runs.
-    for (std::size_t next = n; next < n + hop; next += 64 / sizeof(T)) __builtin_prefetch(rows[lane] + next);
-    how.engine()->forward(in, out);
-    if (complex) continue;
-    // The pitch leaves room for whole registers behind the last bin; they are zero or stale, and never read back.
-    for (std::size_t k = 0; k < n_bins; k += width) {
-      const vec<T> a = load(out + 2 * k), b = load(out + 2 * k + width);
-      const vec<T> re = wide::even_elements<T>(a, b), im = wide::odd_elements<T>(a, b);
-      store<T>(row + k, re * re + im * im);
+    if (how.transform().halved()) {
+      std::size_t i = 0;
+      for (; i + width <= n; i += width) store<T>(in + i, load_loose(rows[lane] + i) * load(window + i));
+      for (; i < n; ++i) in[i] = rows[lane][i] * window[i];
+    } else {
+      for (std::size_t i = 0; i < n; ++i) {
+        in[2 * i] = rows[lane][i] * window[i];
+        in[2 * i + 1] = T{0};
+      }
     }
+    // What the next frame has beyond this one comes from far away while the transform runs.
+    if (!how.prepared())
+      for (std::size_t next = n; next < n + hop; next += 64 / sizeof(T)) __builtin_prefetch(rows[lane] + next);
+    how.engine()->forward(in, row);
   }
-}
-
-/// An engine's rows are brought into lanes by this many bins (4 KiB), which the bands read while they are near.
-inline constexpr std::size_t bins_at_once = 64;
-
-/// Bins begin .. end - 1 of an engine's rows -> lanes: complex numbers for stage::stft, otherwise |X|^power.
-template <class T>
-void bring_bins(const plan<T>& how, const T* const* spectra, std::size_t begin, std::size_t end, T* bins) {
-  if (how.stop() == stage::stft) return wide::gather_rows(spectra, 2 * end, bins, 2 * begin);
-  wide::gather_rows(spectra, end, bins, begin);
-  take_power(how.facts().power, end - begin, bins + begin * lanes<T>);
+  wide::gather_rows(out, 2 * size, own.spare);
 }
 
 /// Frames f .. f + count - 1, count <= lanes, up to their bins: complex numbers for stage::stft, otherwise |X|^power.
-/// An engine leaves them in `spectra`, for bring_bins; our own transform puts them into `bins`.
 template <class T>
 void spectrum_block(const plan<T>& how, const parts<T>& own, const span_of_samples<T>& from, std::size_t f,
-                    std::size_t count, T* bins, const T** spectra) {
+                    std::size_t count, T* bins) {
   constexpr std::size_t width = lanes<T>;
   const tables<T>& t = how.facts();
   const T* rows[width] = {};
@@ -383,9 +370,12 @@ void spectrum_block(const plan<T>& how, const parts<T>& own, const span_of_sampl
     rows[lane] = row;
   }
 
-  if (how.engine()) return engine_rows(how, own, rows, count, spectra);
-  fill_wave(how, rows, own.wave);
-  wide::transform(how.transform().complex(), own.wave, own.spare, own.work);
+  if (how.engine()) {
+    engine_rows(how, own, rows, count);
+  } else {
+    fill_wave(how, rows, own.wave);
+    wide::transform(how.transform().complex(), own.wave, own.spare, own.work);
+  }
   if (how.stop() == stage::stft) return wide::split_spectrum(how.transform(), own.spare, bins);
   split_squares(how.transform(), own.spare, bins);
   take_power(t.power, t.n_bins(), bins);
@@ -400,14 +390,12 @@ T run_block(const plan<T>& how, T* memory, const span_of_samples<T>& from, std::
   constexpr std::size_t width = lanes<T>;
   const tables<T>& t = how.facts();
   const parts<T> own(how, memory);
-  const T* spectra[width] = {};
   if (how.stop() == stage::stft || how.stop() == stage::power) {
     const bool complex = how.stop() == stage::stft;
     const std::size_t block = t.n_bins() * (complex ? wide::unit<T> : width);
     for (std::size_t done = 0; done < count; done += width) {
       T* bins = own.bins + done / width * block;
-      spectrum_block(how, own, from, f + done, count - done < width ? count - done : width, bins, spectra);
-      if (how.engine()) bring_bins(how, spectra, 0, t.n_bins(), bins);
+      spectrum_block(how, own, from, f + done, count - done < width ? count - done : width, bins);
     }
     if (complex)
       emit_complex(own.bins, how.rows(), count, out, stride);
@@ -419,16 +407,9 @@ T run_block(const plan<T>& how, T* memory, const span_of_samples<T>& from, std::
   // The log-mel values of a long clip are beyond the second cache when their turn comes: their lines are asked for
   // while the transforms run.
   if (held) fetch_row(held, (t.n_mels + 1) * width);
-  spectrum_block(how, own, from, f, count, own.bins, spectra);
+  spectrum_block(how, own, from, f, count, own.bins);
   T* mel = held ? held : own.mel;
-  std::size_t known = how.engine() ? 0 : t.n_bins();
-  filter_bands(t, own.bins, mel, [&](std::size_t needed) {
-    if (needed <= known) return;
-    const std::size_t rounded = (needed + bins_at_once - 1) / bins_at_once * bins_at_once;
-    const std::size_t end = rounded < t.n_bins() ? rounded : t.n_bins();
-    bring_bins(how, spectra, known, end, own.bins);
-    known = end;
-  });
+  filter_bands(t, own.bins, mel);
   if (how.stop() == stage::mel) {
     emit(mel, how.rows(), count, out, stride);
     return T{0};

@@ -27,13 +27,12 @@ class plan {
   plan(tables<T> facts, stage stop, std::string_view fft_engine = "own")
       : facts_(std::move(facts)), stop_(stop), level_(best_isa()), transform_(checked(facts_, stop).n_fft) {
     const tables<T>& t = facts_;
-    engine_ = fft::make_engine<T>(fft_engine, t.n_fft);
+    engine_ = fft::make_engine<T>(fft_engine, transform_.complex().size());
     prepared_ = t.dither != T{0} || t.remove_dc || t.preemphasis != T{0} ||
                 (stop == stage::mfcc && t.energy != energy_source::none);
     // Every factor that is the same for all bins goes into the window: one multiplication per sample does it all. The
     // half belongs to the step from half a complex to a real transform.
-    const T factor = (prepared_ ? T{1} : t.sample_scale) * t.stft_scale *
-                     (engine_ == nullptr && transform_.halved() ? T(0.5) : T{1});
+    const T factor = (prepared_ ? T{1} : t.sample_scale) * t.stft_scale * (transform_.halved() ? T(0.5) : T{1});
     window_ = buffer<T>(row_pitch());
     for (std::size_t i = 0; i < t.frame_length; ++i) window_[t.fft_offset + i] = t.window[i] * factor;
     dct_ = buffer<T>(t.n_mels * t.n_mfcc);
@@ -91,9 +90,10 @@ class plan {
   std::size_t bins_size() const { return 2 * lanes() * facts_.n_bins() * tile_blocks(); }
   std::size_t work_size() const { return 2 * lanes() * transform_.complex().work(); }
   std::size_t mel_size() const { return lanes() * (facts_.n_mels + facts_.n_mfcc + 1); }
-  /// An engine's rows (one in, one out, one for each lane) with room for whole registers behind the last bin.
-  std::size_t engine_pitch() const { return (2 * facts_.n_bins() + 63) / 64 * 64 + 48; }
-  std::size_t engine_size() const { return engine_ ? (lanes() + 2) * engine_pitch() + 64 : 0; }
+  /// An engine's rows, one in and one out for each lane. A pitch that is no multiple of a page spreads them over the
+  /// cache.
+  std::size_t engine_pitch() const { return (2 * transform_.complex().size() + 63) / 64 * 64 + 48; }
+  std::size_t engine_size() const { return engine_ ? (lanes() + 1) * engine_pitch() + 64 : 0; }
   std::size_t worker_size() const {
     return (rows_size() + 2 * wave_size() + bins_size() + work_size() + mel_size() + engine_size() + 63) / 64 * 64;
   }
