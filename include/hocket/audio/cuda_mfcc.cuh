@@ -14,20 +14,8 @@
 #include <complex>
 #include <cstddef>
 #include <span>
-#include <string_view>
 #include <utility>
 #include <vector>
-
-#if defined(__CUDACC__)
-// nvcc 13's front end does not see that mfcc_options is an OptionStruct (a lambda in a requires-expression). Options
-// are set by host units; here the name only has to be found.
-namespace hocket {
-namespace audio {
-struct mfcc_options;
-}
-void set_option(audio::mfcc_options& options, std::string_view key, std::string_view value);
-}  // namespace hocket
-#endif
 
 #include <hocket/audio/mfcc.hpp>
 #include <hocket/core/cuda/runtime.hpp>

@@ -39,9 +39,19 @@ constexpr std::string_view name_of(E value) {
   return "unknown";
 }
 
+namespace detail {
+
+/// Takes any field and does nothing. A named function object, as nvcc 13 rejects a lambda in a requires-expression.
+struct any_field {
+  template <class T>
+  void operator()(std::string_view, T&, std::string_view) const {}
+};
+
+}  // namespace detail
+
 template <class Options>
 concept OptionStruct = requires(Options& o) {
-  Options::fields(o, [](std::string_view, auto&, std::string_view) {});
+  Options::fields(o, detail::any_field{});
 };
 
 namespace detail {

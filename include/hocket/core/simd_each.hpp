@@ -6,6 +6,11 @@
 #error "define HOCKET_SIMD_BODY before including simd_each.hpp"
 #endif
 
+#if defined(__NVCC__)  // its front end warns of GCC's unroll pragmas, and hands them on to the host compiler
+#pragma nv_diagnostic push
+#pragma nv_diag_suppress 1675
+#endif
+
 #if defined(__x86_64__)
 
 #define HOCKET_SIMD_NS avx512
@@ -50,5 +55,9 @@
 #include HOCKET_SIMD_BODY
 #undef HOCKET_SIMD_NS
 #undef HOCKET_SIMD_BYTES
+
+#if defined(__NVCC__)
+#pragma nv_diagnostic pop
+#endif
 
 #undef HOCKET_SIMD_BODY
