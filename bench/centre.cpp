@@ -95,13 +95,12 @@ void add_arms() {
     std::size_t rows, columns;
   };
   for (const size& one : {size{240, 512}, size{2000, 512}, size{2000, 2048}})  // a tile of the PCA; beyond the caches
-    for (const pass which : centre::every_pass)
-      for (const auto& arm : centre::arms<T>())
-        if (const centre::problem p{one.rows, one.columns, which}; arm.accepts(p))
-          hocket::bench::subjects().push_back({"centre", hocket::text(name_of(which), "/n=", p.rows, "/d=", p.columns),
-                                               std::string(arm.name), std::string(name_of(arm.type)), arm.flops(p),
-                                               arm.bytes(p), static_cast<double>(p.rows), "rows",
-                                               [arm, p] { return prepare<T>(arm, p); }});
+    for (const pass which : centre::every_pass) {
+      const centre::problem p{one.rows, one.columns, which};
+      hocket::bench::add_arms("centre", hocket::text(name_of(which), "/n=", p.rows, "/d=", p.columns),
+                              centre::arms<T>(), p, static_cast<double>(p.rows), "rows",
+                              [p](const auto& arm) { return prepare<T>(arm, p); });
+    }
 }
 
 const bool registered = hocket::bench::register_operation([] {

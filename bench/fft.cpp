@@ -69,12 +69,9 @@ void add_arms() {
   for (const fft::kind what : {fft::kind::real_forward, fft::kind::real_inverse, fft::kind::complex_forward})
     for (const std::size_t n : {400, 512, 1000, 1009, 1024, 2048}) {
       const fft::shape s{what, n, batch};
-      for (const auto& arm : fft::arms<T>())
-        if (arm.accepts(s))
-          hocket::bench::subjects().push_back({"fft", hocket::text(name_of(what), "/n=", n, "/batch=", batch),
-                                               std::string(arm.name), std::string(name_of(arm.type)), arm.flops(s),
-                                               arm.bytes(s), static_cast<double>(batch), "transforms",
-                                               [arm, s] { return prepare<T>(arm, s); }});
+      hocket::bench::add_arms("fft", hocket::text(name_of(what), "/n=", n, "/batch=", batch), fft::arms<T>(), s,
+                              static_cast<double>(batch), "transforms",
+                              [s](const auto& arm) { return prepare<T>(arm, s); });
     }
 }
 

@@ -14,19 +14,11 @@ namespace {
 namespace gemm = hocket::kernels::gemm;
 using hocket::bench::ready;
 
-template <class T>
-hocket::buffer<T> filled(std::size_t size, std::uint64_t seed) {
-  const std::vector<T> values = hocket::bench::normal_values<T>(size, seed);
-  hocket::buffer<T> out(size);
-  std::copy(values.begin(), values.end(), out.begin());
-  return out;
-}
-
 /// C = op(A) op(B); the magnitude of the promise is k max|A| max|B|.
 template <class T>
 ready prepare(const gemm::gemm_arm<T>& arm, const gemm::shape& s) {
-  auto a = std::make_shared<hocket::buffer<T>>(filled<T>(s.m * s.k, 1));
-  auto b = std::make_shared<hocket::buffer<T>>(filled<T>(s.k * s.n, 2));
+  auto a = std::make_shared<hocket::buffer<T>>(hocket::bench::aligned_normals<T>(s.m * s.k, 1));
+  auto b = std::make_shared<hocket::buffer<T>>(hocket::bench::aligned_normals<T>(s.k * s.n, 2));
   auto c = std::make_shared<hocket::buffer<T>>(s.m * s.n);
   auto workspace = std::make_shared<hocket::buffer<T>>(gemm::workspace_size);
   const auto run = arm.run;
@@ -60,13 +52,10 @@ void add_arms() {
                         one.transpose_a ? one.m : one.k,
                         one.transpose_b ? one.k : one.n,
                         one.n};
-    for (const auto& arm : gemm::arms<T>())
-      if (arm.accepts(s))
-        hocket::bench::subjects().push_back(
-            {"gemm",
-             hocket::text("m=", s.m, "/n=", s.n, "/k=", s.k, s.transpose_a ? "/At" : "", s.transpose_b ? "/Bt" : ""),
-             std::string(arm.name), std::string(name_of(arm.type)), arm.flops(s), arm.bytes(s), 1, "products",
-             [arm, s] { return prepare<T>(arm, s); }});
+    const std::string shape =
+        hocket::text("m=", s.m, "/n=", s.n, "/k=", s.k, s.transpose_a ? "/At" : "", s.transpose_b ? "/Bt" : "");
+    hocket::bench::add_arms("gemm", shape, gemm::arms<T>(), s, 1, "products",
+                            [s](const auto& arm) { return prepare<T>(arm, s); });
   }
 }
 

@@ -85,10 +85,7 @@ ready prepare(const layernorm::norm_arm<T>& arm, const layernorm::problem& p) {
       made.check.add(std::abs(static_cast<double>(first ? with->y[i] : with->dx[i]) - wanted[i]),
                      hocket::rounding<T>((arm.promise(p) + own) * magnitude));
   }
-  if (first)
-    made.run = forward;
-  else
-    made.run = backward;
+  made.run = first ? std::function<void()>(forward) : backward;
   return made;
 }
 
@@ -99,11 +96,8 @@ std::string shape_text(const layernorm::problem& p) {
 
 template <class T>
 void add_arms(const layernorm::problem& p) {
-  for (const auto& arm : layernorm::arms<T>())
-    if (arm.accepts(p))
-      hocket::bench::subjects().push_back(
-          {"layernorm", shape_text(p), std::string(arm.name), std::string(name_of(arm.type)), arm.flops(p),
-           arm.bytes(p), static_cast<double>(p.size.rows), "rows", [arm, p] { return prepare<T>(arm, p); }});
+  hocket::bench::add_arms("layernorm", shape_text(p), layernorm::arms<T>(), p, static_cast<double>(p.size.rows), "rows",
+                          [p](const auto& arm) { return prepare<T>(arm, p); });
 }
 
 const bool registered = hocket::bench::register_operation([] {

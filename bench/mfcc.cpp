@@ -101,12 +101,9 @@ const bool registered = hocket::bench::register_operation([] {
       const mfcc::stage stop = hocket::audio::stage_of(c.what);
       const auto samples = static_cast<std::size_t>(seconds * c.rate);
       const mfcc::shape s = mfcc::shape_of(tables, stop, samples);
-      for (const auto& arm : mfcc::arms<float>())
-        if (arm.accepts(s))
-          hocket::bench::subjects().push_back(
-              {"mfcc", hocket::text(c.preset, "/", hocket::name_of(c.what), "/seconds=", seconds),
-               std::string(arm.name), std::string(name_of(arm.type)), arm.flops(s), arm.bytes(s), seconds,
-               "seconds of audio", [arm, tables, stop, samples] { return prepare(arm, tables, stop, samples); }});
+      hocket::bench::add_arms("mfcc", hocket::text(c.preset, "/", hocket::name_of(c.what), "/seconds=", seconds),
+                              mfcc::arms<float>(), s, seconds, "seconds of audio",
+                              [=](const auto& arm) { return prepare(arm, tables, stop, samples); });
     }
 });
 

@@ -16,18 +16,11 @@ namespace softmax = hocket::kernels::softmax;
 using hocket::bench::ready;
 
 template <class T>
-std::shared_ptr<hocket::buffer<T>> filled(std::size_t size, std::uint64_t seed) {
-  const std::vector<T> values = hocket::bench::normal_values<T>(size, seed);
-  auto out = std::make_shared<hocket::buffer<T>>(size);
-  std::copy(values.begin(), values.end(), out->begin());
-  return out;
-}
-
-template <class T>
 ready prepare(const softmax::softmax_arm<T>& arm, const softmax::problem& p) {
   const hocket::shape<2> size{p.size.rows, p.size.columns};
   const std::size_t n = size[0] * size[1];
-  const auto x = filled<T>(n, 1), dy = filled<T>(n, 2);
+  const auto x = std::make_shared<hocket::buffer<T>>(hocket::bench::aligned_normals<T>(n, 1));
+  const auto dy = std::make_shared<hocket::buffer<T>>(hocket::bench::aligned_normals<T>(n, 2));
   const auto y = std::make_shared<hocket::buffer<T>>(n), dx = std::make_shared<hocket::buffer<T>>(n);
   const auto passes = arm.run;
   const auto forward = [=] { passes.forward({x->data(), size}, {y->data(), size}, hocket::cpu{}); };
@@ -48,10 +41,7 @@ ready prepare(const softmax::softmax_arm<T>& arm, const softmax::problem& p) {
   ready made;
   made.check = hocket::compare(first ? y->data() : dx->data(), wanted.data(), n,
                                hocket::rounding<T>((arm.promise(p) + own) * magnitude));
-  if (first)
-    made.run = forward;
-  else
-    made.run = backward;
+  made.run = first ? std::function<void()>(forward) : backward;
   return made;
 }
 
@@ -62,11 +52,8 @@ std::string shape_text(const softmax::problem& p) {
 
 template <class T>
 void add_arms(const softmax::problem& p) {
-  for (const auto& arm : softmax::arms<T>())
-    if (arm.accepts(p))
-      hocket::bench::subjects().push_back(
-          {"softmax", shape_text(p), std::string(arm.name), std::string(name_of(arm.type)), arm.flops(p), arm.bytes(p),
-           static_cast<double>(p.size.rows), "rows", [arm, p] { return prepare<T>(arm, p); }});
+  hocket::bench::add_arms("softmax", shape_text(p), softmax::arms<T>(), p, static_cast<double>(p.size.rows), "rows",
+                          [p](const auto& arm) { return prepare<T>(arm, p); });
 }
 
 const bool registered = hocket::bench::register_operation([] {

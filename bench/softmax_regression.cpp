@@ -61,12 +61,9 @@ ready prepare(const softmax::softmax_regression_arm& arm, const softmax::shape& 
 
 const bool registered = hocket::bench::register_operation([] {
   for (const softmax::shape& s : {softmax::shape{800, 256, 5}, {1797, 64, 10}, {5000, 400, 10}})
-    for (const auto& arm : softmax::arms<double>())
-      if (arm.accepts(s))
-        hocket::bench::subjects().push_back(
-            {"softmax_regression", hocket::text("n=", s.rows, "/d=", s.features, "/k=", s.classes),
-             std::string(arm.name), std::string(name_of(arm.type)), arm.flops(s), arm.bytes(s),
-             static_cast<double>(s.rows), "rows", [arm, s] { return prepare(arm, s); }});
+    hocket::bench::add_arms("softmax_regression", hocket::text("n=", s.rows, "/d=", s.features, "/k=", s.classes),
+                            softmax::arms<double>(), s, static_cast<double>(s.rows), "rows",
+                            [s](const auto& arm) { return prepare(arm, s); });
 });
 
 }  // namespace

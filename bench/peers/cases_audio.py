@@ -111,6 +111,13 @@ def scaling(setting: Setting) -> Contest:
         if not np.array_equal(outs[-1], outs[-2]):
             raise CheckFailed("one and two threads give different bits")
         ratios.append(Ratio(f"one thread / two threads, {names[0].split(',')[0]}", [names[0]], [names[1]], "higher", target))
+    if library.fftw_version():  # what the machine itself gives a program that never leaves the first-level cache
+        alone = []
+        for threads in (1, 2):
+            limit = library.fftw_limit(2048, outs[0].shape[0] * outs[0].shape[2], 1, threads)
+            alone.append(f"FFTW alone, {threads} thread{'s' if threads > 1 else ''}")
+            arms.append(Arm(alone[-1], limit.call(), library.fftw_version(), threads=threads))
+        ratios.append(Ratio("one thread / two threads, FFTW alone", [alone[0]], [alone[1]], "higher"))
     return Contest(arms, ratios, work=SECONDS, work_unit="seconds of audio per clip",
                    config={"preset": "librosa-0.11", "rate_hz": rate, "engine": "own"}, data=described(signal, rate),
                    checks=[check_definition(library, "librosa-0.11", "mfcc", "own", rate)])

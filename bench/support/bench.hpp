@@ -2,11 +2,16 @@
 // result was right. bench/<op>.cpp adds subjects; bench/support/main.cpp runs them and writes records.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include <hocket/core/buffer.hpp>
+#include <hocket/core/dtype.hpp>
 #include <hocket/core/rng.hpp>
 #include <hocket/core/tolerance.hpp>
 
@@ -49,6 +54,16 @@ inline bool register_operation(void (*add)()) {
   return true;
 }
 
+/// One subject for each of `arms` that takes the problem. `prepare(arm)` makes it ready.
+template <class Arms, class Problem, class Prepare>
+void add_arms(std::string_view op, const std::string& shape, const Arms& arms, const Problem& p, double work,
+              std::string_view work_unit, const Prepare& prepare) {
+  for (const auto& arm : arms)
+    if (arm.accepts(p))
+      subjects().push_back({std::string(op), shape, std::string(arm.name), std::string(name_of(arm.type)), arm.flops(p),
+                            arm.bytes(p), work, std::string(work_unit), [arm, prepare] { return prepare(arm); }});
+}
+
 /// `size` standard normal values, the same in every program.
 template <class T>
 std::vector<T> normal_values(std::size_t size, std::uint64_t seed) {
@@ -56,6 +71,15 @@ std::vector<T> normal_values(std::size_t size, std::uint64_t seed) {
   std::vector<T> values(size);
   for (std::size_t i = 0; i < size; ++i) values[i] = static_cast<T>(random.normal_at(i));
   return values;
+}
+
+/// The same, aligned for SIMD.
+template <class T>
+buffer<T> aligned_normals(std::size_t size, std::uint64_t seed) {
+  const std::vector<T> values = normal_values<T>(size, seed);
+  buffer<T> out(size);
+  std::copy(values.begin(), values.end(), out.begin());
+  return out;
 }
 
 }  // namespace hocket::bench

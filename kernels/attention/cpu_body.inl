@@ -121,7 +121,7 @@ void mask(const shape& s, const inputs<T>& in, const cpu_item& at, std::size_t b
     }
   if (all_seen(s, at, i0, queries, j0, keys)) return;
   const auto index = ramp<T>();
-  using integer = typename simd<T>::integer;
+  using integer = typename exponent<T>::integer;
   for (std::size_t j = 0; j < keys; ++j) {
     const cpu_range seeing = queries_seeing(s, at, i0, queries, j0 + j);
     for (std::size_t w = 0; w < queries; w += lanes<T>) {

@@ -1,11 +1,11 @@
-// Registers, the exponential, and the two layouts' way into and out of them, for cpu_body.inl.
+// The exponential, and the two layouts' way into and out of registers, for cpu_body.inl.
+
+#include <hocket/core/simd_lanes.inl>
 
 template <class T>
-struct simd;
+struct exponent;
 template <>
-struct simd<float> {
-  typedef float type __attribute__((vector_size(HOCKET_SIMD_BYTES)));
-  typedef float unaligned __attribute__((vector_size(HOCKET_SIMD_BYTES), aligned(4), may_alias));
+struct exponent<float> {
   typedef std::int32_t whole __attribute__((vector_size(HOCKET_SIMD_BYTES)));
   using integer = std::int32_t;
   static constexpr float magic = 0x1.8p23F, least = -126;
@@ -20,9 +20,7 @@ struct simd<float> {
                                      0.000154614446985691291F};
 };
 template <>
-struct simd<double> {
-  typedef double type __attribute__((vector_size(HOCKET_SIMD_BYTES)));
-  typedef double unaligned __attribute__((vector_size(HOCKET_SIMD_BYTES), aligned(8), may_alias));
+struct exponent<double> {
   typedef std::int64_t whole __attribute__((vector_size(HOCKET_SIMD_BYTES)));
   using integer = std::int64_t;
   static constexpr double magic = 0x1.8p52, least = -1022;
@@ -41,26 +39,12 @@ struct simd<double> {
                                       7.07419429728852101e-9,
                                       4.45581790833606449e-10};
 };
-template <class T>
-using vec = typename simd<T>::type;
-template <class T>
-inline constexpr std::size_t lanes = HOCKET_SIMD_BYTES / sizeof(T);
-
-template <class T>
-HOCKET_ALWAYS_INLINE vec<T> load(const T* x) {
-  return vec<T>(*reinterpret_cast<const typename simd<T>::unaligned*>(x));
-}
-template <class T>
-HOCKET_ALWAYS_INLINE void store(T* x, vec<T> value) {
-  *reinterpret_cast<typename simd<T>::unaligned*>(x) = typename simd<T>::unaligned(value);
-}
-
 /// 0, 1, 2, ...
 template <class T>
-HOCKET_ALWAYS_INLINE typename simd<T>::whole ramp() {
-  typename simd<T>::whole index;
+HOCKET_ALWAYS_INLINE typename exponent<T>::whole ramp() {
+  typename exponent<T>::whole index;
 #pragma GCC unroll 16
-  for (std::size_t i = 0; i < lanes<T>; ++i) index[i] = static_cast<typename simd<T>::integer>(i);
+  for (std::size_t i = 0; i < lanes<T>; ++i) index[i] = static_cast<typename exponent<T>::integer>(i);
   return index;
 }
 
@@ -72,7 +56,7 @@ inline constexpr T log2_e = T(1.44269504088896340736);
 /// split.
 template <class T>
 HOCKET_ALWAYS_INLINE vec<T> power_of_two(vec<T> x) {
-  using facts = simd<T>;
+  using facts = exponent<T>;
   const vec<T> shifted = x + facts::magic;  // its low bits hold the exponent
   const vec<T> r = x - (shifted - facts::magic);
   constexpr std::size_t terms = sizeof facts::series / sizeof(T);

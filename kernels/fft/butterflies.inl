@@ -2,33 +2,7 @@
 // operation is full width. A complex number is two registers, stored side by side: real parts of all lanes, then
 // imaginary parts.
 
-/// A register of T. `loose` may lie at any multiple of sizeof(T).
-template <class T>
-struct reg {
-  typedef T type __attribute__((vector_size(HOCKET_SIMD_BYTES), may_alias));
-  typedef T loose __attribute__((vector_size(HOCKET_SIMD_BYTES), aligned(sizeof(T)), may_alias));
-};
-template <class T>
-using vec = typename reg<T>::type;
-template <class T>
-inline constexpr std::size_t lanes = HOCKET_SIMD_BYTES / sizeof(T);
-
-template <class T>
-HOCKET_ALWAYS_INLINE vec<T> load(const T* p) {
-  return *reinterpret_cast<const vec<T>*>(p);
-}
-template <class T>
-HOCKET_ALWAYS_INLINE void store(T* p, vec<T> v) {
-  *reinterpret_cast<vec<T>*>(p) = v;
-}
-template <class T>
-HOCKET_ALWAYS_INLINE vec<T> load_loose(const T* p) {
-  return *reinterpret_cast<const typename reg<T>::loose*>(p);
-}
-template <class T>
-HOCKET_ALWAYS_INLINE void store_loose(T* p, vec<T> v) {
-  *reinterpret_cast<typename reg<T>::loose*>(p) = v;
-}
+#include <hocket/core/simd_lanes.inl>
 
 template <class T>
 struct complex_vec {

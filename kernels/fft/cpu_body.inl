@@ -261,7 +261,7 @@ void scatter_rows(const T* lanes_in, std::size_t n, std::size_t count, T* out, s
       exchange_pieces<T>(r, v);
       for (std::size_t j = 0; j < step; ++j) {
         T row[width];
-        store_loose<T>(row, v[j]);
+        store<T>(row, v[j]);
         for (std::size_t g = 0; g < width; g += step) std::copy_n(row + g, step, out + (g + j) * stride + i);
       }
     }

@@ -14,7 +14,7 @@
 
 namespace hocket::kernels::layernorm {
 
-enum class pass { forward, backward };
+using hocket::pass;
 
 /// What an arm is asked to do.
 struct problem {

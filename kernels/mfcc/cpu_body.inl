@@ -1,7 +1,8 @@
 // Ladder (librosa preset, 30 s at 22.05 kHz, one AVX-512 core; microseconds per frame, bare FFTW 3.0-3.4 beside it):
 //   2.5       one frame per lane, gathered by 16-byte pieces, radix 8 x 4 twice, power and bands from the second cache
 //   2.4       squares taken in the last step of the real transform: no complex spectrum is stored
-//   9 -> 5.5 -> 4.3   FFTW arm on FFTW's own real transform: squares taken in the row, rows brought into lanes by pieces
+//   9 -> 5.5 -> 4.3   FFTW arm on FFTW's own real transform: squares taken in the row, rows brought into lanes by
+//   pieces
 //             that the bands read at once, the fastest of five plans. Bands straight from groups of four rows: no gain.
 //             FFTW on lanes (split arrays): 3 to 4 times its own real transform
 //   NEW       FFTW arm on FFTW's complex transform of half the length (1.2-1.7 against 3.5-4.9 for its real one): the
@@ -18,23 +19,15 @@ namespace hocket::kernels::mfcc::HOCKET_SIMD_NS {
 namespace wide = hocket::kernels::fft::HOCKET_SIMD_NS;
 using wide::complex_vec;
 using wide::lanes;
+using wide::larger;
 using wide::load;
 using wide::load_complex;
-using wide::load_loose;
 using wide::store;
 using wide::store_complex;
-using wide::store_loose;
+using wide::sum_of;
 using wide::vec;
 
 #include <hocket/kernels/mfcc/log.inl>
-
-/// Sum of all lanes, in a fixed order.
-template <class T>
-T sum_of_lanes(vec<T> v) {
-  T sum = 0;
-  for (std::size_t lane = 0; lane < lanes<T>; ++lane) sum += v[lane];
-  return sum;
-}
 
 /// ln of an energy for coefficient 0.
 template <class T>
@@ -72,25 +65,25 @@ T prepare_row(const plan<T>& how, const span_of_samples<T>& from, std::size_t f,
   }
   if (t.remove_dc) {
     vec<T> sums = {};
-    for (std::size_t i = 0; i < whole; i += width) sums += load_loose(x + i);
-    T sum = sum_of_lanes<T>(sums);
+    for (std::size_t i = 0; i < whole; i += width) sums += load(x + i);
+    T sum = sum_of<T>(sums);
     for (std::size_t i = whole; i < length; ++i) sum += x[i];
     const T mean = sum / static_cast<T>(length);
-    for (std::size_t i = 0; i < whole; i += width) store_loose<T>(x + i, load_loose(x + i) - mean);
+    for (std::size_t i = 0; i < whole; i += width) store<T>(x + i, load(x + i) - mean);
     for (std::size_t i = whole; i < length; ++i) x[i] -= mean;
   }
   T energy = 0;
   const bool wants_energy = how.stop() == stage::mfcc;
   if (wants_energy && t.energy == energy_source::raw) {
     vec<T> sums = {};
-    for (std::size_t i = 0; i < whole; i += width) sums += load_loose(x + i) * load_loose(x + i);
-    energy = sum_of_lanes<T>(sums);
+    for (std::size_t i = 0; i < whole; i += width) sums += load(x + i) * load(x + i);
+    energy = sum_of<T>(sums);
     for (std::size_t i = whole; i < length; ++i) energy += x[i] * x[i];
   }
   if (t.preemphasis != T{0}) {
     T* last = x + length;  // from the end, so that the sample before is still the old one
     for (; last >= x + width + 1; last -= width)
-      store_loose<T>(last - width, load_loose(last - width) - load_loose(last - width - 1) * t.preemphasis);
+      store<T>(last - width, load(last - width) - load(last - width - 1) * t.preemphasis);
     for (; last > x + 1; --last) last[-1] -= t.preemphasis * last[-2];
     x[0] -= t.preemphasis * x[0];
   }
@@ -211,7 +204,7 @@ T take_log(const tables<T>& t, T* mel) {
   vec<T> peak = vec<T>{} - std::numeric_limits<T>::infinity();
   for (std::size_t m = 0; m < t.n_mels; ++m) {
     vec<T> x = load(mel + m * width);
-    if (t.take_log) x = ln<T>(larger<T>(x, t.log_floor) + t.log_offset) * t.log_scale + t.log_shift;
+    if (t.take_log) x = ln<T>(larger<T>(x, vec<T>{} + t.log_floor) + t.log_offset) * t.log_scale + t.log_shift;
     peak = x > peak ? x : peak;
     store<T>(mel + m * width, x);
   }
@@ -225,7 +218,7 @@ template <class T>
 void finish_log(const tables<T>& t, T least, const T* from, T* to) {
   constexpr std::size_t width = lanes<T>;
   for (std::size_t m = 0; m < t.n_mels; ++m)
-    store<T>(to + m * width, (larger<T>(load(from + m * width), least) + t.out_shift) * t.out_scale);
+    store<T>(to + m * width, (larger<T>(load(from + m * width), vec<T>{} + least) + t.out_shift) * t.out_scale);
 }
 
 /// C[c] for Count coefficients from c on. The frame's own level is taken out first and put back times the row's sum:
@@ -288,7 +281,7 @@ void emit(const T* from, std::size_t rows, std::size_t count, T* out, std::size_
     T* to = out + r * stride;
     if (r + 2 * ahead < rows) fetch_row(to + 2 * ahead * stride, count);
     std::size_t left = count;
-    for (; left >= width; left -= width, to += width, block += rows * width) store_loose<T>(to, load(block));
+    for (; left >= width; left -= width, to += width, block += rows * width) store<T>(to, load(block));
     std::copy_n(block, left, to);
   }
 }
@@ -304,8 +297,8 @@ void emit_complex(const T* from, std::size_t rows, std::size_t count, T* out, st
     std::size_t left = count;
     for (; left >= width; left -= width, to += 2 * width, block += rows * u) {
       const complex_vec<T> z = load_complex(block);
-      store_loose<T>(to, wide::interleave_low<T>(z.re, z.im));
-      store_loose<T>(to + width, wide::interleave_high<T>(z.re, z.im));
+      store<T>(to, wide::interleave_low<T>(z.re, z.im));
+      store<T>(to + width, wide::interleave_high<T>(z.re, z.im));
     }
     for (std::size_t lane = 0; lane < left; ++lane) {
       to[2 * lane] = block[lane];
@@ -330,7 +323,7 @@ void engine_rows(const plan<T>& how, const parts<T>& own, const T* const* rows, 
     if (lane >= count) continue;
     if (how.transform().halved()) {
       std::size_t i = 0;
-      for (; i + width <= n; i += width) store<T>(in + i, load_loose(rows[lane] + i) * load(window + i));
+      for (; i + width <= n; i += width) store<T>(in + i, load(rows[lane] + i) * load(window + i));
       for (; i < n; ++i) in[i] = rows[lane][i] * window[i];
     } else {
       for (std::size_t i = 0; i < n; ++i) {

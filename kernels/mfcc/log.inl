@@ -87,8 +87,3 @@ HOCKET_ALWAYS_INLINE vec<T> root(vec<T> x) {
   return x;
 #endif
 }
-
-template <class T>
-HOCKET_ALWAYS_INLINE vec<T> larger(vec<T> a, T b) {
-  return a > b ? a : vec<T>{} + b;
-}

@@ -12,7 +12,7 @@
 
 namespace hocket::kernels::softmax {
 
-enum class pass { forward, backward };
+using hocket::pass;
 
 /// What an arm is asked to do.
 struct problem {

@@ -10,6 +10,9 @@
 
 namespace hocket {
 
+/// What an arm of a differentiable operation is asked for.
+enum class pass { forward, backward };
+
 /// `Shape` is the room's own plain struct of sizes, `Call` the room's function type
 /// (usually void (*)(const Shape&, inputs..., outputs...)).
 template <class Shape, class Call>
