@@ -14,7 +14,9 @@
 #include <hocket/core/view.hpp>
 
 // io: files (recordings need libsndfile: include <hocket/io/audio_file.hpp> yourself)
+#include <hocket/io/json.hpp>
 #include <hocket/io/npy.hpp>
+#include <hocket/io/safetensors.hpp>
 #include <hocket/io/tsv.hpp>
 
 // eval: metrics and statistics
@@ -37,5 +39,6 @@
 #include <hocket/linalg/pca.hpp>
 
 // nn: optimisation, classification
+#include <hocket/nn/encoder_config.hpp>
 #include <hocket/nn/lbfgs.hpp>
 #include <hocket/nn/logistic_regression.hpp>

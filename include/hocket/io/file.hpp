@@ -2,18 +2,19 @@
 // old file or the new one and never half of either.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
-#include <hocket/core/error.hpp>
 #include <memory>
 #include <span>
 #include <string>
 #include <system_error>
 #include <vector>
+
+#include <unistd.h>
+
+#include <hocket/core/error.hpp>
 
 namespace hocket::io {
 
@@ -60,7 +61,7 @@ inline std::vector<unsigned char> read_file(const std::filesystem::path& path, s
 }
 
 /// Writes the parts one after the other and renames the result to `path`; the folder must exist.
-inline void write_file(const std::filesystem::path& path, std::initializer_list<std::span<const std::byte>> parts) {
+inline void write_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
   std::filesystem::path temporary = path;
   temporary += text(".", static_cast<long>(::getpid()), ".part");
   bool whole = false;
@@ -79,6 +80,10 @@ inline void write_file(const std::filesystem::path& path, std::initializer_list<
     std::filesystem::remove(temporary, ignored);
     fail(errc::bad_file, path.string(), ": writing failed", whole ? ": " + trouble.message() : " (disk full?)");
   }
+}
+
+inline void write_file(const std::filesystem::path& path, std::initializer_list<std::span<const std::byte>> parts) {
+  write_file(path, std::span(parts.begin(), parts.size()));
 }
 
 inline void write_file(const std::filesystem::path& path, std::string_view content) {
