@@ -33,6 +33,9 @@
 #include <hocket/audio/stft.hpp>
 #include <hocket/audio/stream.hpp>
 
+// text: words to ids (namespace hocket::texts)
+#include <hocket/text/tokenizer.hpp>
+
 // linalg: products, principal components
 #include <hocket/linalg/gemm.hpp>
 #include <hocket/linalg/incremental_pca.hpp>
