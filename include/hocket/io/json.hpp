@@ -39,14 +39,32 @@ constexpr std::string_view name_of(json_kind kind) {
 struct json_limits {
   std::size_t depth = 64;                     ///< arrays and objects inside one another
   std::size_t values = std::size_t{1} << 22;  ///< of any kind, in the whole document; each costs about 100 bytes
-  bool trailing_space = true;                 ///< whether white space may follow the document
 };
+
+namespace detail {
+
+/// A sort of positions by what they stand for; one for all parsers of this room, as every other instantiation costs
+/// every program that includes them.
+struct index_order {
+  bool (*less)(const void* of, std::size_t a, std::size_t b);
+  const void* of;
+  bool operator()(std::size_t a, std::size_t b) const { return less(of, a, b); }
+};
+
+inline std::vector<std::size_t> sorted_positions(std::size_t size, const index_order& order) {
+  std::vector<std::size_t> at(size);
+  for (std::size_t i = 0; i < size; ++i) at[i] = i;
+  std::sort(at.begin(), at.end(), order);
+  return at;
+}
+
+}  // namespace detail
+
+struct json_member;
 
 /// One value and, for arrays and objects, all below it.
 class json_value {
  public:
-  using member = std::pair<std::string, json_value>;
-
   json_kind kind() const { return kind_; }
   bool is(json_kind kind) const { return kind_ == kind; }
 
@@ -54,35 +72,52 @@ class json_value {
   const std::string& characters() const { return characters_; }
   bool is_true() const { return kind_ == json_kind::boolean && characters_ == "true"; }
 
-  std::span<const json_value> items() const {
-    return children_ ? std::span<const json_value>(children_->items) : std::span<const json_value>{};
-  }
+  std::span<const json_value> items() const;
   /// Members in the order of the file.
-  std::span<const member> members() const {
-    return children_ ? std::span<const member>(children_->members) : std::span<const member>{};
-  }
+  std::span<const json_member> members() const;
   /// The member `key`, or null when there is none or this is no object.
-  const json_value* find(std::string_view key) const {
-    if (!children_) return nullptr;
-    const auto& order = children_->by_key;
-    const auto at = std::lower_bound(order.begin(), order.end(), key, [this](std::size_t i, std::string_view wanted) {
-      return children_->members[i].first < wanted;
-    });
-    if (at == order.end() || children_->members[*at].first != key) return nullptr;
-    return &children_->members[*at].second;
-  }
+  const json_value* find(std::string_view key) const;
 
  private:
   friend class json_parser;
-  struct children {
-    std::vector<json_value> items;
-    std::vector<member> members;
-    std::vector<std::size_t> by_key;  // positions in members, by name
-  };
+  struct children;
   json_kind kind_ = json_kind::null;
   std::string characters_;
   std::shared_ptr<children> children_;  // shared: values are never changed once they are parsed
 };
+
+struct json_member {
+  std::string key;
+  json_value value;
+};
+
+struct json_value::children {
+  std::vector<json_value> items;
+  std::vector<json_member> members;
+  std::vector<std::size_t> by_key;  // positions in members, by name
+};
+
+inline std::span<const json_value> json_value::items() const {
+  return children_ ? std::span<const json_value>(children_->items) : std::span<const json_value>{};
+}
+inline std::span<const json_member> json_value::members() const {
+  return children_ ? std::span<const json_member>(children_->members) : std::span<const json_member>{};
+}
+inline const json_value* json_value::find(std::string_view key) const {
+  if (!children_) return nullptr;
+  const std::vector<std::size_t>& order = children_->by_key;
+  std::size_t low = 0, high = order.size();
+  while (low < high) {
+    const std::size_t middle = low + (high - low) / 2;
+    if (children_->members[order[middle]].key < key) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  if (low == order.size() || children_->members[order[low]].key != key) return nullptr;
+  return &children_->members[order[low]].value;
+}
 
 /// A value together with where it stands, so that a wrong type or a missing member is named: "config.json: a.b: ...".
 class json_ref {
@@ -212,7 +247,7 @@ class json_parser {
   json_value parse() {
     skip_space();
     json_value root = value(0);
-    if (limits_.trailing_space) skip_space();
+    skip_space();
     if (at_ != all_.size()) refuse("characters after the end of the document");
     return root;
   }
@@ -354,7 +389,7 @@ class json_parser {
   void object(json_value& result, std::size_t depth) {
     result.kind_ = json_kind::object;
     result.children_ = std::make_shared<json_value::children>();
-    auto& members = result.children_->members;
+    std::vector<json_member>& members = result.children_->members;
     require('{');
     skip_space();
     if (!accept('}')) {
@@ -364,19 +399,21 @@ class json_parser {
         require(':');
         skip_space();
         json_value inside = value(depth + 1);
-        members.emplace_back(std::move(key), std::move(inside));
+        members.push_back({std::move(key), std::move(inside)});
         skip_space();
       } while (accept(','));
       require('}');
     }
-    auto& order = result.children_->by_key;
-    order.resize(members.size());
-    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::sort(order.begin(), order.end(),
-              [&](std::size_t a, std::size_t b) { return members[a].first < members[b].first; });
+    std::vector<std::size_t>& order = result.children_->by_key;
+    order = detail::sorted_positions(members.size(), {[](const void* of, std::size_t i, std::size_t k) {
+                                                        const auto& all =
+                                                            *static_cast<const std::vector<json_member>*>(of);
+                                                        return all[i].key < all[k].key;
+                                                      },
+                                                      &members});
     for (std::size_t i = 1; i < order.size(); ++i)
-      if (members[order[i - 1]].first == members[order[i]].first)
-        refuse("the key '", members[order[i]].first, "' stands twice in the object that ends here");
+      if (members[order[i - 1]].key == members[order[i]].key)
+        refuse("the key '", members[order[i]].key, "' stands twice in the object that ends here");
   }
 
   std::string_view all_;
@@ -397,6 +434,9 @@ class json_file {
     const auto bytes = read_file(path, limit);
     root_ = parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, source_);
   }
+  /// A document in memory under a name for messages.
+  json_file(std::string_view document, std::string source)
+      : source_(std::move(source)), root_(parse_json(document, source_)) {}
   json_ref root() const { return {root_, source_}; }
 
  private:

@@ -9,7 +9,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <set>
 #include <utility>
 
 #include <fcntl.h>
@@ -79,6 +78,12 @@ class safetensors_file {
   /// Every tensor, by its place in the file.
   std::span<const tensor_info> tensors() const { return index_.tensors; }
   const tensor_metadata& metadata() const { return index_.metadata; }
+  /// What the file says under `key`; null when it says nothing.
+  const std::string* metadata(std::string_view key) const {
+    for (const tensor_note& note : index_.metadata)
+      if (note.key == key) return &note.value;
+    return nullptr;
+  }
   std::vector<std::string> names() const {
     std::vector<std::string> all;
     for (const tensor_info& tensor : index_.tensors) all.push_back(tensor.name);
@@ -226,13 +231,17 @@ requires TensorElement<std::remove_const_t<T>> tensor_bytes named_tensor(std::st
 
 /// The header for tensors that follow it in this order; its length in bytes comes first.
 inline std::string safetensors_header(std::span<const tensor_bytes* const> ordered, const tensor_metadata& metadata) {
+  const auto by_key = [](const void* of, std::size_t i, std::size_t k) {
+    const auto& all = *static_cast<const tensor_metadata*>(of);
+    return all[i].key < all[k].key;
+  };
   std::string json = "{";
   const auto separate = [&json] { json += json.size() > 1 ? "," : ""; };
   if (!metadata.empty()) {
     json += "\"__metadata__\":{";
     bool first = true;
-    for (const auto& [key, value] : metadata) {
-      json += text(first ? "" : ",", json_quoted(key), ":", json_quoted(value));
+    for (const std::size_t i : detail::sorted_positions(metadata.size(), {by_key, &metadata})) {
+      json += text(first ? "" : ",", json_quoted(metadata[i].key), ":", json_quoted(metadata[i].value));
       first = false;
     }
     json += "}";
@@ -262,20 +271,28 @@ inline void write_safetensors(const std::filesystem::path& path, std::span<const
   for (const auto& [key, value] : metadata)
     expects(is_utf8(key) && is_utf8(value), errc::bad_option, target, ": metadata '", key, "' is not valid UTF-8");
   std::vector<const tensor_bytes*> ordered;
-  std::set<std::string_view> names;
   for (const tensor_bytes& tensor : tensors) {
     expects(tensor.name != "__metadata__", errc::bad_option, target, ": no tensor may be called __metadata__");
     expects(is_utf8(tensor.name), errc::bad_option, target, ": the name '", tensor.name, "' is not valid UTF-8");
-    expects(names.insert(tensor.name).second, errc::bad_option, target, ": two tensors are called '", tensor.name, "'");
     const tensor_info info{tensor.name, tensor.type, tensor.extents, 0, tensor.bytes.size()};
     expects(detail::bytes_of_extents(info, target) == info.bytes(), errc::unsupported_shape, target, ": tensor '",
             tensor.name, "': ", name_of(tensor.type), " ", extents_text(tensor.extents), " does not have ",
             info.bytes(), " bytes");
-    ordered.push_back(&tensor);
   }
-  std::sort(ordered.begin(), ordered.end(), [](const tensor_bytes* a, const tensor_bytes* b) {
-    return a->type != b->type ? a->type < b->type : a->name < b->name;
-  });
+  const auto by_name = [](const void* of, std::size_t i, std::size_t k) {
+    const auto* all = static_cast<const tensor_bytes*>(of);
+    return all[i].name < all[k].name;
+  };
+  const auto by_type = [](const void* of, std::size_t i, std::size_t k) {
+    const auto* all = static_cast<const tensor_bytes*>(of);
+    return all[i].type != all[k].type ? all[i].type < all[k].type : all[i].name < all[k].name;
+  };
+  const std::vector<std::size_t> names = detail::sorted_positions(tensors.size(), {by_name, tensors.data()});
+  for (std::size_t i = 1; i < names.size(); ++i)
+    expects(tensors[names[i - 1]].name != tensors[names[i]].name, errc::bad_option, target,
+            ": two tensors are called '", tensors[names[i]].name, "'");
+  for (const std::size_t i : detail::sorted_positions(tensors.size(), {by_type, tensors.data()}))
+    ordered.push_back(&tensors[i]);
   const std::string header = safetensors_header(ordered, metadata);
   std::vector<std::span<const std::byte>> parts = {std::as_bytes(std::span(header))};
   for (const tensor_bytes* tensor : ordered) parts.push_back(tensor->bytes);

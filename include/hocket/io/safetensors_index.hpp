@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -117,7 +116,11 @@ struct tensor_info {
   std::size_t size() const { return bytes() / size_of(type); }  ///< number of elements
 };
 
-using tensor_metadata = std::map<std::string, std::string>;
+struct tensor_note {
+  std::string key, value;
+};
+/// What a file says about itself, such as {"format", "pt"}.
+using tensor_metadata = std::vector<tensor_note>;
 
 /// What a header says, checked against the number of bytes in the file.
 struct safetensors_index {
@@ -125,14 +128,20 @@ struct safetensors_index {
   tensor_metadata metadata;          ///< the member __metadata__
   std::size_t data_begin = 0;        ///< bytes, from the start of the file
 
-  const tensor_info* find(std::string_view name) const {
-    const auto at =
-        std::lower_bound(by_name.begin(), by_name.end(), name,
-                         [this](std::size_t i, std::string_view wanted) { return tensors[i].name < wanted; });
-    return at == by_name.end() || tensors[*at].name != name ? nullptr : &tensors[*at];
-  }
-
   std::vector<std::size_t> by_name;  ///< positions in `tensors`, sorted by name
+
+  const tensor_info* find(std::string_view name) const {
+    std::size_t low = 0, high = by_name.size();
+    while (low < high) {
+      const std::size_t middle = low + (high - low) / 2;
+      if (tensors[by_name[middle]].name < name) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low == by_name.size() || tensors[by_name[low]].name != name ? nullptr : &tensors[by_name[low]];
+  }
 };
 
 /// Bytes: the longest header that the safetensors library reads.
@@ -157,9 +166,9 @@ inline tensor_info read_tensor_info(const std::string& name, const json_value& d
   tensor_info info;
   info.name = name;
   const std::string& type = entry.at("dtype").as_string();
-  const auto known = std::find_if(tensor_types.begin(), tensor_types.end(),
-                                  [&](const tensor_type_entry& candidate) { return candidate.name == type; });
-  expects(known != tensor_types.end(), errc::bad_file, entry.where(), ": dtype '", type,
+  const tensor_type_entry* known = tensor_types.data();
+  while (known != tensor_types.data() + tensor_types.size() && known->name != type) ++known;
+  expects(known != tensor_types.data() + tensor_types.size(), errc::bad_file, entry.where(), ": dtype '", type,
           "' is not known; F64, F32, F16, BF16, I64, I32, I16, I8, U8 and BOOL are");
   info.type = known->type;
   const json_ref extents = entry.at("shape");
@@ -221,17 +230,25 @@ inline safetensors_index parse_safetensors(std::span<const std::byte> file, cons
     }
     const json_ref all(described, text(source, ": __metadata__"));
     all.require(json_kind::object);
-    for (const auto& [key, value] : described.members()) index.metadata[key] = all.at(key).as_string();
+    for (const json_member& note : described.members())
+      index.metadata.push_back({note.key, all.at(note.key).as_string()});
   }
   // Empty tensors share their place with a neighbour: the end decides, then the name, so the order is one.
-  std::sort(index.tensors.begin(), index.tensors.end(), [](const tensor_info& a, const tensor_info& b) {
+  const auto by_place = [](const void* of, std::size_t i, std::size_t k) {
+    const auto& all = *static_cast<const std::vector<tensor_info>*>(of);
+    const tensor_info &a = all[i], &b = all[k];
     return a.begin != b.begin ? a.begin < b.begin : a.end != b.end ? a.end < b.end : a.name < b.name;
-  });
+  };
+  const auto by_name = [](const void* of, std::size_t i, std::size_t k) {
+    const auto& all = *static_cast<const std::vector<tensor_info>*>(of);
+    return all[i].name < all[k].name;
+  };
+  std::vector<tensor_info> placed;
+  for (const std::size_t i : detail::sorted_positions(index.tensors.size(), {by_place, &index.tensors}))
+    placed.push_back(std::move(index.tensors[i]));
+  index.tensors.swap(placed);
   detail::require_tiling(index.tensors, file.size() - index.data_begin, source);
-  index.by_name.resize(index.tensors.size());
-  for (std::size_t i = 0; i < index.by_name.size(); ++i) index.by_name[i] = i;
-  std::sort(index.by_name.begin(), index.by_name.end(),
-            [&](std::size_t a, std::size_t b) { return index.tensors[a].name < index.tensors[b].name; });
+  index.by_name = detail::sorted_positions(index.tensors.size(), {by_name, &index.tensors});
   return index;
 }
 

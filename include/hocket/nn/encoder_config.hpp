@@ -68,9 +68,11 @@ inline void require_consistent(const encoder_config& config, std::string_view so
           config.hidden_size, " is no multiple of num_attention_heads ", config.num_attention_heads);
   expects(config.layer_norm_eps > 0, errc::bad_file, source, ": layer_norm_eps ", config.layer_norm_eps,
           " is not positive");
-  for (const auto& [name, value] : {std::pair{"hidden_dropout_prob", config.hidden_dropout_prob},
-                                    {"attention_probs_dropout_prob", config.attention_probs_dropout_prob}})
+  const auto probability = [&](double value, std::string_view name) {
     expects(value >= 0 && value < 1, errc::bad_file, source, ": ", name, " ", value, " is not in [0, 1)");
+  };
+  probability(config.hidden_dropout_prob, "hidden_dropout_prob");
+  probability(config.attention_probs_dropout_prob, "attention_probs_dropout_prob");
   expects(config.pad_token_id < config.vocab_size, errc::bad_file, source, ": pad_token_id ", config.pad_token_id,
           " is not below vocab_size ", config.vocab_size);
 }

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -227,16 +226,17 @@ inline std::vector<std::string> read_vocabulary_lines(const std::filesystem::pat
   const auto bytes = io::read_file(path, std::uintmax_t{1} << 28);
   std::string_view rest(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::vector<std::string> entries;
-  std::map<std::string, std::size_t, std::less<>> seen;
+  byte_trie seen;  // the number of the line
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find('\n'), rest.size());
     std::string_view line = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
     if (line.ends_with('\r')) line.remove_suffix(1);
     expects(is_utf8(line), errc::bad_file, path.string(), ": line ", entries.size() + 1, " is not valid UTF-8");
-    const auto [before, is_new] = seen.emplace(line, entries.size() + 1);
-    expects(is_new || line.empty(), errc::bad_file, path.string(), ": line ", entries.size() + 1, " repeats line ",
-            before->second, " ('", line, "')");
+    const std::optional<token_id> before = seen.find(line);
+    expects(!before, errc::bad_file, path.string(), ": line ", entries.size() + 1, " repeats line ", before.value_or(0),
+            " ('", line, "')");
+    if (!line.empty()) seen.insert(line, static_cast<token_id>(entries.size() + 1));
     entries.emplace_back(line);
   }
   expects(!entries.empty(), errc::bad_file, path.string(), ": the vocabulary is empty");
@@ -252,35 +252,31 @@ inline tokenizer_files read_tokenizer_folder(const std::filesystem::path& folder
           ": holds neither tokenizer.json nor vocab.txt");
   tokenizer_files files;
   if (whole) files = read_tokenizer_json(folder / "tokenizer.json");
-  std::optional<io::json_file> config;
-  if (configured) config.emplace(folder / "tokenizer_config.json");
-  if (config) {
-    // transformers writes 1e30 where a model has no limit: as a number with an exponent, or as one that fits no size.
-    if (const io::json_value* length = config->root().value().find("model_max_length");
-        length && length->is(io::json_kind::number) && length->characters().size() < 10)
-      files.model_max_length = config->root().at("model_max_length").as_size();
-  }
+  const io::json_file config =
+      configured ? io::json_file(folder / "tokenizer_config.json") : io::json_file("{}", "no tokenizer_config.json");
+  // transformers writes 1e30 where a model has no limit: as a number with an exponent, or as one that fits no size.
+  if (const io::json_value* length = config.root().value().find("model_max_length");
+      length && length->is(io::json_kind::number) && length->characters().size() < 10)
+    files.model_max_length = config.root().at("model_max_length").as_size();
   if (whole) return files;
   files.source = (folder / "vocab.txt").string();
   files.vocabulary = read_vocabulary_lines(folder / "vocab.txt");
-  const auto setting = [&](std::string_view key, bool otherwise) {
-    return config ? config->root().bool_or(key, otherwise) : otherwise;
-  };
-  files.normalizer.lowercase = setting("do_lower_case", true);
-  files.normalizer.handle_chinese_chars = setting("tokenize_chinese_chars", true);
-  files.normalizer.strip_accents = setting("strip_accents", files.normalizer.lowercase);
+  files.normalizer.lowercase = config.root().bool_or("do_lower_case", true);
+  files.normalizer.handle_chinese_chars = config.root().bool_or("tokenize_chinese_chars", true);
+  files.normalizer.strip_accents = config.root().bool_or("strip_accents", files.normalizer.lowercase);
   const auto special = [&](std::string_view key, std::string_view otherwise) {
     added_token token;
     token.special = true;
     token.content = otherwise;
-    if (config && config->root().has(key)) {  // a string, or an object with the string in it
-      const io::json_ref value = config->root().at(key);
+    if (config.root().has(key)) {  // a string, or an object with the string in it
+      const io::json_ref value = config.root().at(key);
       token.content = value.kind() == io::json_kind::object ? value.at("content").as_string() : value.as_string();
     }
-    const auto at = std::find(files.vocabulary.begin(), files.vocabulary.end(), token.content);
-    expects(at != files.vocabulary.end(), errc::bad_file, files.source, ": the ", key, " '", token.content,
+    std::size_t at = 0;
+    while (at < files.vocabulary.size() && files.vocabulary[at] != token.content) ++at;
+    expects(at < files.vocabulary.size(), errc::bad_file, files.source, ": the ", key, " '", token.content,
             "' is not in the vocabulary");
-    token.id = static_cast<token_id>(at - files.vocabulary.begin());
+    token.id = static_cast<token_id>(at);
     files.added.push_back(token);
     return token.id;
   };
