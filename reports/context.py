@@ -300,7 +300,9 @@ def failures(record_set):
         )
         values.append([state, record["experiment"], record["case"], record["kind"], error["kind"], error["message"]])
     for record, arm, reason in arms:
-        row = ["not run", record["experiment"], "%s: %s" % (record["case"], arm), record["kind"], "", reason]
+        kind, colon, message = reason.partition(": ")
+        kind, message = (kind, message) if colon and " " not in kind else ("", reason)
+        row = ["not run", record["experiment"], "%s: %s" % (record["case"], arm), record["kind"], kind, message]
         rows.append([Cell(plain(v) or fmt.MISSING, tone="faint" if i == 0 else "") for i, v in enumerate(row)])
         values.append(row)
     header = ["status", "experiment", "case", "kind", "reason", "message"]

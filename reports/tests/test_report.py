@@ -266,8 +266,11 @@ class Content(unittest.TestCase):
     def test_arms_that_a_finished_case_could_not_run_are_named(self):
         made = small()
         made[-2]["config"]["not run: essentia"] = "is not installed"
+        made[-2]["config"]["not run: cuda"] = "no_device: no CUDA device on this machine"
         made[-2]["status"] = "ok"
-        self.assertIn("essentia", render.files(*render.build(records.RecordSet(made)))["index.html"])
+        files = render.files(*render.build(records.RecordSet(made)))
+        self.assertIn("essentia", files["index.html"])
+        self.assertIn("| no\\_device | no CUDA device on this machine |", files["report.md"])
 
 
 class CommandLine(unittest.TestCase):
