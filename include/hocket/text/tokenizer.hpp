@@ -39,12 +39,12 @@ class tokenizer {
     for (const added_token& token : files_.added) {
       const std::string spelled = token.normalized ? files_.normalizer(token.content) : token.content;
       (token.normalized ? normalized_ : raw_).add(token, spelled);
-      const auto id = static_cast<std::size_t>(token.id);
-      if (id >= files_.vocabulary.size()) {
-        expects(id < files_.vocabulary.size() + files_.added.size(), errc::bad_file, files_.source, ": added token '",
-                token.content, "' has id ", id, ", the vocabulary ends at ", files_.vocabulary.size());
-        files_.vocabulary.resize(id + 1);
-      }
+      // The library numbers added tokens itself: as the vocabulary has them, otherwise from its end on.
+      const auto known = model_.find(token.content);
+      const auto id = known ? static_cast<std::size_t>(*known) : files_.vocabulary.size();
+      expects(static_cast<std::size_t>(token.id) == id, errc::bad_file, files_.source, ": added token '", token.content,
+              "' has id ", token.id, known ? ", in the vocabulary it is " : ", the next free one is ", id);
+      if (!known) files_.vocabulary.emplace_back();
       files_.vocabulary[id] = token.content;
     }
     for (const auto* pieces : {&files_.single, &files_.pair})
