@@ -42,6 +42,11 @@ def made(folder=PUBLISHED):
     names = context.machine_names(record_set)
     if not boards:
         raise records.RecordError(["%s: holds no finished quality record" % folder])
+    dirty = [r["case"] for r in record_set.records if r["provenance"]["git_dirty"]]
+    if dirty:
+        raise records.RecordError(
+            ["%s: %d records of uncommitted code, such as %s: run again from a clean checkout" % (folder, len(dirty), dirty[0])]
+        )
     board = chosen(boards, record_set)
     section = quality.section(record_set, board, names, len(names) > 1)
     table = next(b for b in section.blocks if isinstance(b, document.Table))

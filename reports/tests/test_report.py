@@ -356,6 +356,14 @@ class Readme(unittest.TestCase):
             self.assertIn("prefers-color-scheme: dark", (root / plot).read_text(encoding="utf-8"))
             self.assertRegex(text, r"\| 1 \| \*\*mfcc\*\* \|")
 
+    def test_records_of_uncommitted_code_are_not_shown(self):
+        made = small()
+        made[0]["provenance"] = {**made[0]["provenance"], "git_dirty": True}
+        with tempfile.TemporaryDirectory() as folder:
+            synthetic.write(made, Path(folder))
+            with self.assertRaisesRegex(records.RecordError, "uncommitted code"):
+                readme_table.made(Path(folder))
+
 
 if __name__ == "__main__":
     unittest.main()
