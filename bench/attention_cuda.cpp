@@ -1,4 +1,5 @@
-// The CUDA kernels of attention, forward: sequences of a transformer's encoder, heads of every width they pad to.
+// The CUDA kernels of attention, forward and backward: sequences of a transformer's encoder, heads of every width they
+// pad to.
 #include <hocket/kernels/attention/shape.hpp>
 
 #include "bench/support/bench.hpp"
@@ -13,11 +14,17 @@ const bool registered = hocket::bench::register_operation([] {
     for (const std::size_t width : {32, 64, 128}) {
       const std::size_t batch = 8, heads = 16;
       const attention::shape s{batch, heads, heads, rows, rows, width, 0};
+      const std::string shape = hocket::text("B=", batch, "/H=", heads, "/T=", rows, "/D=", width);
+      const hocket::bench::dimensions sizes{{"batch", batch},  {"heads", heads}, {"kv_heads", heads},
+                                            {"queries", rows}, {"keys", rows},   {"prefix", 0}};
       hocket::bench::add_cuda_arms(
-          "attention", hocket::text("forward_d", width),
-          hocket::text("B=", batch, "/H=", heads, "/T=", rows, "/D=", width),
-          {{"batch", batch}, {"heads", heads}, {"queries", rows}}, [s](std::size_t element) {
+          "attention", hocket::text("forward_d", width), shape, sizes, [s](std::size_t element) {
             return hocket::bench::cuda_work{attention::flops_forward(s), attention::bytes_forward(s, element)};
+          });
+      // all of the backward pass, under its first large kernel
+      hocket::bench::add_cuda_arms(
+          "attention", hocket::text("dq_d", width), shape + "/backward", sizes, [s](std::size_t element) {
+            return hocket::bench::cuda_work{attention::flops_backward(s), attention::bytes_backward(s, element)};
           });
     }
 });

@@ -1,4 +1,5 @@
-// Every arm of kernels/centre: the passes of a PCA over its data that are not products, limited by memory.
+// Every arm of kernels/centre and the CUDA kernels: the passes of a PCA over its data that are not products, limited by
+// memory.
 #include <cmath>
 #include <memory>
 #include <vector>
@@ -8,6 +9,7 @@
 #include <hocket/kernels/centre/reference.hpp>
 
 #include "bench/support/bench.hpp"
+#include "bench/support/cuda.hpp"
 
 namespace {
 
@@ -103,9 +105,23 @@ void add_arms() {
     }
 }
 
+/// The CUDA kernels: column means (two kernels) beside the column sums, centring with its sum of squares.
+void add_cuda() {
+  for (const centre::problem& size : {centre::problem{2000, 2048}, centre::problem{65536, 1024}})
+    for (const pass which : {pass::column_sums, pass::subtract}) {
+      const centre::problem p{size.rows, size.columns, which};
+      hocket::bench::add_cuda_arms("centre", name_of(which),
+                                   hocket::text(name_of(which), "/n=", p.rows, "/d=", p.columns),
+                                   {{"n", p.rows}, {"d", p.columns}}, [p](std::size_t) {
+                                     return hocket::bench::cuda_work{centre::flops_of(p), centre::bytes_of<float>(p)};
+                                   });
+    }
+}
+
 const bool registered = hocket::bench::register_operation([] {
   add_arms<float>();
   add_arms<double>();
+  add_cuda();
 });
 
 }  // namespace

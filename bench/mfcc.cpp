@@ -1,6 +1,4 @@
 // Every arm of the fused chain, at the stages where it can stop, on clips of one and ten seconds by preset.
-#include <algorithm>
-#include <cmath>
 #include <complex>
 #include <memory>
 #include <vector>
@@ -8,9 +6,9 @@
 #include <hocket/audio/presets.hpp>
 #include <hocket/audio/resolve.hpp>
 #include <hocket/kernels/mfcc/arms.hpp>
-#include <hocket/kernels/mfcc/reference.hpp>
 
 #include "bench/support/bench.hpp"
+#include "bench/support/mfcc_check.hpp"
 
 namespace {
 
@@ -24,51 +22,8 @@ struct chain {
   hocket::audio::feature what;
 };
 
-/// Samples of order 0.1: noise that is not white, so that bands differ.
-std::vector<float> clip_of(std::size_t samples) {
-  std::vector<float> x = hocket::bench::normal_values<float>(samples, 4);
-  float before = 0;
-  for (float& value : x) before = value = 0.05F * value + 0.9F * before;
-  return x;
-}
-
-/// The definition's values for `what` on a clip, as one run of T's.
-std::vector<float> defined(const mfcc::tables<float>& t, mfcc::stage stop, const std::vector<float>& x) {
-  const std::size_t frames = t.frames(x.size());
-  const samples_view clip(x.data(), {1, x.size()});
-  if (stop == mfcc::stage::stft) {
-    std::vector<float> out(2 * t.n_bins() * frames);
-    mfcc::reference::stft(t, clip,
-                          hocket::view<std::complex<float>, 3>(reinterpret_cast<std::complex<float>*>(out.data()),
-                                                               {1, t.n_bins(), frames}));
-    return out;
-  }
-  const std::size_t rows = stop == mfcc::stage::mfcc ? t.n_mfcc : stop == mfcc::stage::power ? t.n_bins() : t.n_mels;
-  std::vector<float> out(rows * frames);
-  mfcc::reference::run(t, stop, clip, hocket::view<float, 3>(out.data(), {1, rows, frames}));
-  return out;
-}
-
-/// Promised is the spectrum: epsilon x promise x sum |window| x peak. Behind it, the bound is what an error of that
-/// size in the samples does to the definition itself.
-double bound_of(const mfcc::chain_arm<float>& arm, const mfcc::tables<float>& t, mfcc::stage stop,
-                const std::vector<float>& x, const std::vector<float>& wanted) {
-  const double peak = hocket::max_abs(x.data(), x.size()), promise = arm.promise(mfcc::shape_of(t, stop, x.size()));
-  double window = 0;
-  for (const float w : t.window) window += std::abs(static_cast<double>(w));
-  if (stop == mfcc::stage::stft) return promise * hocket::rounding<float>(window * peak);
-  std::vector<float> moved = x;
-  const hocket::philox random(5);
-  for (std::size_t i = 0; i < x.size(); ++i)
-    moved[i] += static_cast<float>(hocket::rounding<float>(peak) * (2 * random.uniform_at(i) - 1));
-  const std::vector<float> other = defined(t, stop, moved);
-  const double magnitude = hocket::max_abs(wanted.data(), wanted.size());
-  return promise * std::max(hocket::max_abs_difference(other.data(), wanted.data(), wanted.size()),
-                            hocket::rounding<float>(magnitude));
-}
-
 ready prepare(const mfcc::chain_arm<float>& arm, const mfcc::tables<float>& t, mfcc::stage stop, std::size_t samples) {
-  auto x = std::make_shared<std::vector<float>>(clip_of(samples));
+  auto x = std::make_shared<std::vector<float>>(hocket::bench::clip_of(samples));
   std::shared_ptr<mfcc::plan<float>> plan = arm.run(t, stop);
   auto memory = std::make_shared<mfcc::workspace<float>>(*plan, samples);
   const std::size_t frames = t.frames(samples), width = stop == mfcc::stage::stft ? 2 : 1;
@@ -84,8 +39,10 @@ ready prepare(const mfcc::chain_arm<float>& arm, const mfcc::tables<float>& t, m
       mfcc::run(*plan, *memory, clip, hocket::view<float, 3>(out->data(), extents));
   };
   made.run();
-  const std::vector<float> wanted = defined(t, stop, *x);
-  made.check = hocket::compare(out->data(), wanted.data(), wanted.size(), bound_of(arm, t, stop, *x, wanted));
+  const std::vector<float> wanted = hocket::bench::defined(t, stop, *x);
+  const double promise = arm.promise(mfcc::shape_of(t, stop, samples));
+  made.check =
+      hocket::compare(out->data(), wanted.data(), wanted.size(), hocket::bench::bound_of(promise, t, stop, *x, wanted));
   return made;
 }
 

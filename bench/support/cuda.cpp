@@ -47,18 +47,10 @@ namespace {
 void add(const cuda_kernel& kernel, std::string arm, const std::string& shape, const dimensions& sizes,
          const cuda_work& work) {
   const bool ours = kernel.name.starts_with("hocket_");
-  subject s{kernel.operation,
-            shape,
-            std::move(arm),
-            kernel.dtype,
-            work.flops,
-            work.bytes,
-            1,
-            "launches",
-            {},
-            "cuda",
-            cuda_trouble(),
-            ours ? kernel.name : "",
+  subject s{kernel.operation, shape,          std::move(arm),
+            kernel.dtype,     work.flops,     work.bytes,
+            work.units,       work.unit,      {},
+            "cuda",           cuda_trouble(), ours ? kernel.name : "",
             to_text(sizes)};
   if (s.not_run.empty()) {
     const auto known = cuda_operations().find(kernel.operation);

@@ -33,9 +33,11 @@ const std::string& cuda_trouble();
 /// "NVIDIA H100 80GB HBM3"; empty without a device.
 std::string cuda_device_name();
 
-/// Work of a kernel for its element type.
+/// Work of a kernel for its element type, and what a run is counted in.
 struct cuda_work {
   double flops = 0, bytes = 0;
+  double units = 1;
+  const char* unit = "launches";
 };
 
 /// Adds the kernels `variant` of `operation`, one subject for each element type that there is. `shape` is the text that

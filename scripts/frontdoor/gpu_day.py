@@ -234,7 +234,7 @@ def run(results):
     if no_factor:
         absent["fused MFCC, times real time"] = no_factor
     problems += [f"fused MFCC: {row['value']:.3g} x real time, target {REAL_TIME:.3g} ({row['variant']})" for row in factors
-                 if row["value"] < REAL_TIME]
+                 if "/mfcc/" in row["variant"] and row["value"] < REAL_TIME]  # the chain to its end; spectra write far more
     config = {"gpu": gpu["name"], "compute_capability": gpu["capability"]}
     missing = {**{f"not run: {name}": why for name, why in absent.items()},
                **{f"not run: {name}": "no check on a GPU in tests/cuda_gpu" for name in unchecked}}

@@ -69,7 +69,7 @@ room<Device> attention_room() {
                       {"keys", keys},       {"prefix", prefix},    {"causal", causal},     {"window", window},
                       {"lengths", lengths}, {"narrower", narrower}};
   };
-  const auto launches = [](const cuda_kernel& kernel) -> std::vector<std::string> {
+  const auto launches = [](const cuda_kernel& kernel, const dimensions&) -> std::vector<std::string> {
     if (!kernel.variant.starts_with("forward")) return {};
     const std::string width = kernel.variant.substr(kernel.variant.find("_d")) + "_" + kernel.dtype;
     return {kernel.name, "hocket_attention_dq" + width, "hocket_attention_dkv" + width,

@@ -11,7 +11,7 @@ room<Device> layernorm_room() {
     return dimensions{{"rows", rows}, {"columns", columns}};
   };
   // The backward pass starts three kernels: dx, tiles of column sums, their sum.
-  const auto launches = [](const cuda_kernel& kernel) -> std::vector<std::string> {
+  const auto launches = [](const cuda_kernel& kernel, const dimensions&) -> std::vector<std::string> {
     if (kernel.variant.ends_with("forward")) return {kernel.name};
     if (!kernel.variant.ends_with("backward")) return {};
     std::string tiles = kernel.name;

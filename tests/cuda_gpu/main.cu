@@ -25,8 +25,9 @@ std::string joined(const std::vector<std::string>& names) {
 }
 
 /// Whether the arm was right at these sizes.
-bool check(const gpu_tests::room<cuda>& room, const bench::cuda_kernel& kernel,
-           const std::vector<std::string>& launches, const bench::dimensions& sizes) {
+bool check(const gpu_tests::room<cuda>& room, const bench::cuda_kernel& kernel, const bench::dimensions& sizes) {
+  const std::vector<std::string> launches = room.launches(kernel, sizes);
+  if (launches.empty()) return true;
   std::string verdict, message;
   comparison result;
   try {
@@ -52,12 +53,10 @@ int run_all(bool small) {
               driver % 1000 / 10);
   bool right = true;
   for (const auto& room : gpu_tests::rooms())
-    for (const bench::cuda_kernel& kernel : bench::cuda_kernels(room.operation)) {
-      const std::vector<std::string> launches = room.launches(kernel);
-      if (launches.empty()) continue;
-      for (const auto& sizes : room.sizes) right = check(room, kernel, launches, sizes) && right;
+    for (const bench::cuda_kernel& kernel : room.arms()) {
+      for (const auto& sizes : room.sizes) right = check(room, kernel, sizes) && right;
       if (small) continue;
-      for (const auto& sizes : room.large_sizes) right = check(room, kernel, launches, sizes) && right;
+      for (const auto& sizes : room.large_sizes) right = check(room, kernel, sizes) && right;
     }
   return right ? 0 : 1;
 }
