@@ -34,6 +34,7 @@
 #include <hocket/audio/stream.hpp>
 
 // text: words to ids (namespace hocket::texts)
+#include <hocket/text/batching.hpp>
 #include <hocket/text/tokenizer.hpp>
 
 // linalg: products, principal components

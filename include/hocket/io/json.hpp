@@ -273,10 +273,11 @@ class json_parser {
   }
 
   json_value value(std::size_t depth) {
-    if (depth > limits_.depth) refuse("more than ", limits_.depth, " arrays and objects inside one another");
     if (++count_ > limits_.values) refuse("more than ", limits_.values, " values");
     json_value result;
     if (done()) refuse("the document ends where a value should stand");
+    if (depth >= limits_.depth && (peek() == '{' || peek() == '['))
+      refuse("more than ", limits_.depth, " arrays and objects inside one another");
     switch (peek()) {
       case '{': object(result, depth); break;
       case '[': array(result, depth); break;
