@@ -1,0 +1,134 @@
+// A step of SGD or Adam on the CPU, f32 and f64, and the norm of a gradient.
+//
+// Ladder
+//   1  one pass over weights, gradient and moments, in registers, that also clears the gradient: a step is limited by
+//      memory, and a separate clearing would read and write the gradient once more.
+//
+// noexcept, no allocation; an element's bits depend on its values only, a norm's on tiles of a fixed size.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <type_traits>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <hocket/core/config.hpp>
+#include <hocket/core/parallel.hpp>
+#include <hocket/core/simd.hpp>
+#include <hocket/kernels/optimizer_step/reference.hpp>
+
+namespace hocket::kernels::optimizer_step {
+
+inline constexpr std::size_t elements_per_tile = 65536;
+inline std::size_t tiles_of(std::size_t n) { return (n + elements_per_tile - 1) / elements_per_tile; }
+
+/// Adam's constants of one step, in T.
+template <class T>
+struct adam_constants {
+  T keep, take1, beta2, take2, rate, inverse_root2, eps, coupled, scale;
+};
+template <class T>
+struct sgd_constants {
+  T rate, momentum, decay, scale;
+  bool nesterov, first;
+};
+
+}  // namespace hocket::kernels::optimizer_step
+
+#define HOCKET_SIMD_BODY <hocket/kernels/optimizer_step/cpu_body.inl>
+#include <hocket/core/simd_each.hpp>
+
+namespace hocket::kernels::optimizer_step {
+
+namespace detail {
+
+template <Real T>
+void adam_run(const adam_constants<T>& c, std::size_t n, T* p, T* g, T* m, T* v, bool clear) noexcept {
+  switch (best_isa()) {
+#if defined(__x86_64__)
+    case isa::avx512: return avx512::adam<T>(c, n, p, g, m, v, clear);
+    case isa::avx2: return avx2::adam<T>(c, n, p, g, m, v, clear);
+#endif
+    default: return baseline::adam<T>(c, n, p, g, m, v, clear);
+  }
+}
+template <Real T>
+void sgd_run(const sgd_constants<T>& c, std::size_t n, T* p, T* g, T* buffer, bool clear) noexcept {
+  switch (best_isa()) {
+#if defined(__x86_64__)
+    case isa::avx512: return avx512::sgd<T>(c, n, p, g, buffer, clear);
+    case isa::avx2: return avx2::sgd<T>(c, n, p, g, buffer, clear);
+#endif
+    default: return baseline::sgd<T>(c, n, p, g, buffer, clear);
+  }
+}
+template <Real T>
+double squares_run(std::size_t n, const T* g) noexcept {
+  switch (best_isa()) {
+#if defined(__x86_64__)
+    case isa::avx512: return avx512::squares<T>(n, g);
+    case isa::avx2: return avx2::squares<T>(n, g);
+#endif
+    default: return baseline::squares<T>(n, g);
+  }
+}
+
+}  // namespace detail
+
+/// p, m, v (n) updated from g (n); g becomes 0 where `clear`.
+template <Real T>
+void adam(const cpu& device, const adam_settings& s, std::size_t n, T* p, T* g, T* m, T* v, bool clear) noexcept {
+  const double t = static_cast<double>(s.step);
+  const adam_constants<T> c{static_cast<T>(s.decoupled ? 1 - s.rate * s.decay : 1.0),
+                            static_cast<T>(1 - s.beta1),
+                            static_cast<T>(s.beta2),
+                            static_cast<T>(1 - s.beta2),
+                            static_cast<T>(s.rate / (1 - std::pow(s.beta1, t))),
+                            static_cast<T>(1 / std::sqrt(1 - std::pow(s.beta2, t))),
+                            static_cast<T>(s.eps),
+                            static_cast<T>(s.decoupled ? 0.0 : s.decay),
+                            static_cast<T>(s.gradient_scale)};
+  for_each_tile(device, tiles_of(n), [&](std::size_t tile, std::size_t) {
+    const std::size_t first = tile * elements_per_tile;
+    detail::adam_run(c, std::min(elements_per_tile, n - first), p + first, g + first, m + first, v + first, clear);
+  });
+}
+
+/// p and buffer (n; null without momentum) updated from g (n); g becomes 0 where `clear`.
+template <Real T>
+void sgd(const cpu& device, const sgd_settings& s, std::size_t n, T* p, T* g, T* buffer, bool clear) noexcept {
+  const sgd_constants<T> c{static_cast<T>(s.rate),
+                           static_cast<T>(s.momentum),
+                           static_cast<T>(s.decay),
+                           static_cast<T>(s.gradient_scale),
+                           s.nesterov,
+                           s.first};
+  for_each_tile(device, tiles_of(n), [&](std::size_t tile, std::size_t) {
+    const std::size_t first = tile * elements_per_tile;
+    detail::sgd_run(c, std::min(elements_per_tile, n - first), p + first, g + first, buffer ? buffer + first : nullptr,
+                    clear);
+  });
+}
+
+/// Sum of squares of g (n), in f64; `work` holds tiles_of(n) numbers.
+template <Real T>
+double squares(const cpu& device, std::size_t n, const T* g, double* work) noexcept {
+  for_each_tile(device, tiles_of(n), [&](std::size_t tile, std::size_t) {
+    const std::size_t first = tile * elements_per_tile;
+    work[tile] = detail::squares_run(std::min(elements_per_tile, n - first), g + first);
+  });
+  double sum = 0;
+  for (std::size_t tile = 0; tile < tiles_of(n); ++tile) sum += work[tile];
+  return sum;
+}
+
+}  // namespace hocket::kernels::optimizer_step
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/optimizer_step/instances.inl>
+#undef HOCKET_INSTANCE
+#endif
