@@ -18,6 +18,7 @@ def headers():
             inside = path.relative_to(base)
             if inside.parts[0] != "kernels" and path.name != "simd_each.hpp":  # that one is a part of the file including it
                 yield path.resolve(), f"{prefix}/{inside.as_posix()}"
+    yield (ROOT / "include" / "hocket" / "hocket.cuh").resolve(), "hocket/hocket.cuh"  # and with it what runs on CUDA, as a host sees it
 
 
 def main():

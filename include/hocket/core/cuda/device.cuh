@@ -9,8 +9,10 @@
 #include <cuda_fp16.h>
 
 #define HOCKET_DEVICE __device__ __forceinline__
-#define HOCKET_KERNEL(name) extern "C" __global__ void name
-#define HOCKET_KERNEL_BOUNDS(name, threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks) name
+// weak: several units of a program may include the same kernels
+#define HOCKET_KERNEL(name) extern "C" __global__ __attribute__((weak)) void name
+#define HOCKET_KERNEL_BOUNDS(name, threads, blocks) \
+  extern "C" __global__ __attribute__((weak)) void __launch_bounds__(threads, blocks) name
 #define HOCKET_SHARED(name, ...) __shared__ __align__(16) __VA_ARGS__ name
 #define HOCKET_DYNAMIC_SHARED(name, T)                         \
   extern __shared__ __align__(16) unsigned char hocket_smem[]; \
