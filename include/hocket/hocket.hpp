@@ -42,7 +42,22 @@
 #include <hocket/linalg/incremental_pca.hpp>
 #include <hocket/linalg/pca.hpp>
 
-// nn: optimisation, classification
+// nn: tape, layers, losses, optimisers, checkpoints, encoders; optimisation, classification
+#include <hocket/nn/checkpoint.hpp>
+#include <hocket/nn/encoder.hpp>
 #include <hocket/nn/encoder_config.hpp>
 #include <hocket/nn/lbfgs.hpp>
 #include <hocket/nn/logistic_regression.hpp>
+#include <hocket/nn/memory_plan.hpp>
+#include <hocket/nn/op.hpp>
+#include <hocket/nn/ops/arrange.hpp>
+#include <hocket/nn/ops/layers.hpp>
+#include <hocket/nn/ops/linear.hpp>
+#include <hocket/nn/ops/losses.hpp>
+#include <hocket/nn/ops/pointwise.hpp>
+#include <hocket/nn/optimizer.hpp>
+#include <hocket/nn/parameter.hpp>
+#include <hocket/nn/sampler.hpp>
+#include <hocket/nn/schedule.hpp>
+#include <hocket/nn/tape.hpp>
+#include <hocket/nn/tape_compile.hpp>

@@ -7,13 +7,14 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
-#include <hocket/core/error.hpp>
-#include <hocket/core/options.hpp>
-#include <hocket/core/view.hpp>
 #include <limits>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <hocket/core/error.hpp>
+#include <hocket/core/options.hpp>
+#include <hocket/core/view.hpp>
 
 namespace hocket::nn {
 

@@ -13,6 +13,12 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
 #include <hocket/core/device.hpp>
 #include <hocket/core/dtype.hpp>
 #include <hocket/core/error.hpp>
@@ -20,11 +26,6 @@
 #include <hocket/core/view.hpp>
 #include <hocket/kernels/softmax_regression/cpu.hpp>
 #include <hocket/nn/lbfgs.hpp>
-#include <limits>
-#include <span>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 namespace hocket::nn {
 

@@ -1,0 +1,263 @@
+// The encoder of BERT (Devlin et al., 2019) and of MiniLM, on a tape: sizes from the model's config.json, weights by
+// the names that transformers gives them, ragged batches without padding.
+//
+//   embedding   LayerNorm(word[id] + position[t] + type[kind]), dropout
+//   layer       h = LayerNorm(x + drop(attention(x) Wo' + bo));   y = LayerNorm(h + drop(act(h W1' + b1) W2' + b2))
+//   pooler      tanh(W x_first + b)
+//
+// Methods that change a layer (adapters, prefixes) do it through encoder_hooks; they never edit this file.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <hocket/core/rng.hpp>
+#include <hocket/io/safetensors.hpp>
+#include <hocket/nn/encoder_config.hpp>
+#include <hocket/nn/ops/layers.hpp>
+#include <hocket/nn/ops/linear.hpp>
+#include <hocket/nn/ops/pointwise.hpp>
+#include <hocket/nn/parameter.hpp>
+#include <hocket/nn/tape.hpp>
+
+namespace hocket::nn {
+
+struct named_size {
+  std::string name;
+  std::size_t rows, columns;
+};
+
+/// Every weight of the encoder, by transformers' names; with the pooler where `pooler`. A vector is one row.
+inline std::vector<named_size> encoder_sizes(const encoder_config& c, bool pooler) {
+  const std::size_t d = c.hidden_size, wide = c.intermediate_size;
+  std::vector<named_size> all;
+  const auto norm = [&](const std::string& name) {
+    all.push_back({name + ".weight", 1, d});
+    all.push_back({name + ".bias", 1, d});
+  };
+  const auto dense = [&](const std::string& name, std::size_t out, std::size_t in) {
+    all.push_back({name + ".weight", out, in});
+    all.push_back({name + ".bias", 1, out});
+  };
+  all.push_back({"embeddings.word_embeddings.weight", c.vocab_size, d});
+  all.push_back({"embeddings.position_embeddings.weight", c.max_position_embeddings, d});
+  all.push_back({"embeddings.token_type_embeddings.weight", c.type_vocab_size, d});
+  norm("embeddings.LayerNorm");
+  for (std::size_t i = 0; i < c.num_hidden_layers; ++i) {
+    const std::string layer = text("encoder.layer.", i, ".");
+    for (const char* part : {"query", "key", "value"}) dense(layer + "attention.self." + part, d, d);
+    dense(layer + "attention.output.dense", d, d);
+    norm(layer + "attention.output.LayerNorm");
+    dense(layer + "intermediate.dense", wide, d);
+    dense(layer + "output.dense", d, wide);
+    norm(layer + "output.LayerNorm");
+  }
+  if (pooler) dense("pooler.dense", d, d);
+  return all;
+}
+
+/// Adds the weights of a model to `into`, f32 where they lie in the mapped file (frozen until trained; the file must
+/// outlive the set), otherwise converted. A file whose names begin with "bert." is read too. Throws with the name of a
+/// tensor that is missing or has another shape; whether there was a pooler is returned.
+template <Real T>
+bool load_encoder(const encoder_config& config, const io::safetensors_file& file, parameter_set<T>& into) {
+  const std::string first = "embeddings.word_embeddings.weight";
+  const std::string front = !file.contains(first) && file.contains("bert." + first) ? "bert." : "";
+  const bool pooler = file.contains(front + "pooler.dense.weight");
+  for (const named_size& each : encoder_sizes(config, pooler)) {
+    const std::string name = front + each.name;
+    const io::tensor_info& info = file.info(name);
+    if (info.rank() == 1)
+      file.require_extents(info, shape<1>{each.columns});
+    else
+      file.require_extents(info, shape<2>{each.rows, each.columns});
+    if constexpr (std::is_same_v<T, float>) {
+      if (info.type == io::tensor_type::f32) {
+        const float* const data =
+            info.rank() == 1 ? file.as_view<float, 1>(name).data() : file.as_view<float, 2>(name).data();
+        into.add(each.name, view<const float, 2>(data, {each.rows, each.columns}));
+        continue;
+      }
+    }
+    const buffer<T> values = file.copy_as<T>(name);
+    std::copy(values.begin(), values.end(), into.add(each.name, each.rows, each.columns).writable().data());
+  }
+  return pooler;
+}
+
+/// Adds new weights: normal with the config's deviation, gains 1, biases 0, as transformers does.
+template <Real T>
+void make_encoder(const encoder_config& config, bool pooler, std::uint64_t seed, parameter_set<T>& into) {
+  std::uint64_t stream = 0;
+  for (const named_size& each : encoder_sizes(config, pooler)) {
+    auto& p = into.add(each.name, each.rows, each.columns);
+    const philox random(seed, stream++);
+    const bool norm = each.name.find("LayerNorm") != std::string::npos, bias = each.name.ends_with(".bias");
+    for (std::size_t i = 0; i < p.size(); ++i)
+      p.writable().data()[i] = bias   ? T{0}
+                               : norm ? T{1}
+                                      : static_cast<T>(config.initializer_range * random.normal_at(i));
+  }
+}
+
+/// The inputs of one tape: token ids packed item after item.
+class encoder_batch {
+ public:
+  /// Room for `items` texts of up to `longest` tokens, `tokens` together.
+  template <Real T>
+  encoder_batch(tape<T>& t, const encoder_config& config, std::size_t items, std::size_t tokens, std::size_t longest)
+      : items_(t.dimension_of("items", items)),
+        tokens_(t.dimension_of("tokens", tokens)),
+        rows_(t.sequences_of(items_, tokens_, longest)),
+        ids_(t.indices("token ids", tokens_, config.vocab_size)),
+        positions_(t.indices("positions", tokens_, config.max_position_embeddings)),
+        types_(t.indices("token types", tokens_, config.type_vocab_size)) {
+    expects(longest <= config.max_position_embeddings, errc::unsupported_shape, "texts of up to ", longest,
+            " tokens; the model has ", config.max_position_embeddings, " positions");
+    numbers_.reserve(tokens);
+  }
+
+  /// `ids` of all texts one after the other, `lengths` of each; types may be empty: all 0. Allocates nothing.
+  template <Real T>
+  void set(tape<T>& t, std::span<const std::uint32_t> ids, std::span<const std::uint32_t> lengths,
+           std::span<const std::uint32_t> types = {}) {
+    t.set(rows_, lengths);
+    t.set(ids_, ids);
+    numbers_.clear();
+    for (const std::uint32_t length : lengths)
+      for (std::uint32_t i = 0; i < length; ++i) numbers_.push_back(i);
+    t.set(positions_, numbers_);
+    if (types.empty()) {
+      std::fill(numbers_.begin(), numbers_.end(), std::uint32_t{0});
+      t.set(types_, numbers_);
+    } else {
+      t.set(types_, types);
+    }
+  }
+
+  dimension items() const { return items_; }
+  dimension tokens() const { return tokens_; }
+  sequences rows() const { return rows_; }
+  index_input ids() const { return ids_; }
+  index_input positions() const { return positions_; }
+  index_input types() const { return types_; }
+
+ private:
+  dimension items_, tokens_;
+  sequences rows_;
+  index_input ids_, positions_, types_;
+  std::vector<std::uint32_t> numbers_;
+};
+
+/// Where a method takes part. Every member may be empty.
+template <Real T>
+struct encoder_hooks {
+  /// Instead of linear(x, the weights of `modules`, options); several modules share x (query, key, value) and give
+  /// columns side by side.
+  std::function<value(tape<T>&, std::span<const std::string> modules, value x, const linear_options&)> linear;
+  /// Keys and values before those of every item in a layer: (rows, D) each.
+  std::function<std::pair<value, value>(tape<T>&, std::size_t layer)> prefix;
+};
+
+struct encoder_options {
+  bool dropout = true;             ///< the config's hidden_dropout_prob, in training passes
+  bool checkpoint_layers = false;  ///< keep only the inputs of layers, compute their insides again going back
+};
+
+/// What recording gives: (tokens, D) after the embedding and after every layer.
+struct encoder_values {
+  std::vector<value> hidden;
+  value last() const { return hidden.back(); }
+};
+
+/// The operations of a model on a tape. Its parameters must outlive the tape.
+template <Real T>
+class encoder {
+ public:
+  encoder(const encoder_config& config, parameter_set<T>& parameters) : config_(config), parameters_(parameters) {
+    require_consistent(config, "encoder");
+    expects(config.hidden_act != encoder_activation::gelu_tanh, errc::bad_option,
+            "encoder: hidden_act is gelu_new; gelu and relu are built");
+  }
+
+  const encoder_config& config() const { return config_; }
+  parameter_set<T>& parameters() const { return parameters_; }
+
+  encoder_values record(tape<T>& t, const encoder_batch& batch, const encoder_options& options = {},
+                        const encoder_hooks<T>& hooks = {}) const {
+    const double drop = options.dropout ? config_.hidden_dropout_prob : 0;
+    encoder_values out;
+    value x = embedding(t, {{weight(t, "embeddings.word_embeddings"), batch.ids()},
+                            {weight(t, "embeddings.position_embeddings"), batch.positions()},
+                            {weight(t, "embeddings.token_type_embeddings"), batch.types()}});
+    x = norm(t, "embeddings.LayerNorm", x);
+    if (drop > 0) x = dropout(t, x, drop);
+    out.hidden.push_back(x);
+    for (std::size_t i = 0; i < config_.num_hidden_layers; ++i) {
+      const auto body = [&] { return layer(t, batch, i, x, drop, hooks); };
+      x = options.checkpoint_layers ? t.checkpointed(body) : body();
+      out.hidden.push_back(x);
+    }
+    return out;
+  }
+
+  /// tanh(W x_first + b) of every item: (items, D).
+  value pooler(tape<T>& t, const encoder_batch& batch, value hidden, const encoder_hooks<T>& hooks = {}) const {
+    return dense(t, {"pooler.dense"}, pooled(t, batch.rows(), hidden, pool::first), {activation::tanh}, hooks);
+  }
+
+  /// One embedding a text: pooled hidden states, of length 1 where `normalize`.
+  value embed(tape<T>& t, const encoder_batch& batch, value hidden, encoder_pooling kind, bool normalize) const {
+    const value out = pooled(t, batch.rows(), hidden, kind == encoder_pooling::mean ? pool::mean : pool::first);
+    return normalize ? unit_rows(t, out) : out;
+  }
+
+  /// module.weight and module.bias.
+  linear_weights weights_of(tape<T>& t, const std::string& module) const {
+    return {weight(t, module), t.parameter(parameters_.at(module + ".bias"))};
+  }
+
+ private:
+  value weight(tape<T>& t, const std::string& module) const { return t.parameter(parameters_.at(module + ".weight")); }
+
+  value norm(tape<T>& t, const std::string& module, value x) const {
+    const linear_weights w = weights_of(t, module);
+    return layer_norm(t, x, w.weight, w.bias, config_.layer_norm_eps);
+  }
+
+  value dense(tape<T>& t, const std::vector<std::string>& modules, value x, const linear_options& options,
+              const encoder_hooks<T>& hooks) const {
+    if (hooks.linear) return hooks.linear(t, modules, x, options);
+    std::vector<linear_weights> weights;
+    for (const auto& module : modules) weights.push_back(weights_of(t, module));
+    return linear(t, x, weights, options);
+  }
+
+  value layer(tape<T>& t, const encoder_batch& batch, std::size_t i, value x, double drop,
+              const encoder_hooks<T>& hooks) const {
+    const std::string at = text("encoder.layer.", i, ".");
+    const value qkv =
+        dense(t, {at + "attention.self.query", at + "attention.self.key", at + "attention.self.value"}, x, {}, hooks);
+    attention_inputs in{qkv, qkv, qkv};
+    if (hooks.prefix) std::tie(in.prefix_k, in.prefix_v) = hooks.prefix(t, i);
+    const value mixed = attention(t, batch.rows(), in, {config_.num_attention_heads});
+    const value h = norm(t, at + "attention.output.LayerNorm",
+                         dense(t, {at + "attention.output.dense"}, mixed, {activation::none, drop, x}, hooks));
+    const activation act = config_.hidden_act == encoder_activation::relu ? activation::relu : activation::gelu;
+    const value wide = dense(t, {at + "intermediate.dense"}, h, {act}, hooks);
+    return norm(t, at + "output.LayerNorm", dense(t, {at + "output.dense"}, wide, {activation::none, drop, h}, hooks));
+  }
+
+  encoder_config config_;
+  parameter_set<T>& parameters_;
+};
+
+}  // namespace hocket::nn

@@ -1,0 +1,259 @@
+// How a tape becomes a schedule and a memory plan. Included by tape.hpp.
+#pragma once
+
+#include <hocket/nn/tape.hpp>
+
+namespace hocket::nn {
+
+template <Real T>
+void tape<T>::build(const value* loss, const std::vector<value>& keep) {
+  require_recording("compile");
+  for (const value& v : keep) {
+    require_own(v, "compile");
+    entries_[v.index].kept = entries_[v.index].needed = true;
+  }
+  if (loss) {
+    loss_ = *loss;
+    entries_[loss->index].kept = entries_[loss->index].needed = true;
+  }
+  schedule(loss);
+  place();
+  compiled_ = true;
+  for (entry& e : entries_)
+    if (e.kind == source::parameter) {
+      e.data = e.parameter->value().data();
+      e.gradient = e.wants ? e.parameter->gradient().data() : nullptr;
+    }
+  resolve_nodes();
+}
+
+template <Real T>
+void tape<T>::schedule(const value* loss) {
+  for (std::size_t i = nodes_.size(); i-- > 0;)
+    if (entries_[nodes_[i].output.index].needed)
+      for (const value& v : nodes_[i].inputs) entries_[v.index].needed = true;
+  if (loss) entries_[loss->index].reached = true;
+  for (std::size_t i = nodes_.size(); i-- > 0;) {
+    node& n = nodes_[i];
+    if (!entries_[n.output.index].reached) continue;
+    for (std::size_t k = 0; k < n.inputs.size(); ++k) {
+      entry& in = entries_[n.inputs[k].index];
+      if (!in.wants) continue;
+      n.wanted |= bit(k);
+      in.reached = true;
+    }
+  }
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    node& n = nodes_[i];
+    if (!entries_[n.output.index].needed) continue;
+    n.needs = n.what->plan(planning<T>(run_, n.wanted));
+    plan_.steps.push_back({static_cast<std::uint32_t>(i), true});
+  }
+  plan_.forward_steps = plan_.steps.size();
+  std::uint32_t last_block = 0;
+  for (std::size_t i = nodes_.size(); i-- > 0;) {
+    if (nodes_[i].wanted == 0) continue;
+    if (nodes_[i].block != 0 && nodes_[i].block != last_block) recompute(last_block = nodes_[i].block);
+    plan_.steps.push_back({static_cast<std::uint32_t>(i), false});
+  }
+  for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+    node& n = nodes_[plan_.steps[s].node];
+    if (plan_.steps[s].forward)
+      n.forward_steps.push_back(s);
+    else
+      n.backward_step = s;
+  }
+}
+
+/// Appends forward steps for what the block's backward passes read and only the block can give.
+template <Real T>
+void tape<T>::recompute(std::uint32_t block) {
+  const auto inside = [&](value v) {
+    const entry& e = entries_[v.index];
+    return e.kind == source::computed && nodes_[e.node].block == block;
+  };
+  std::vector<char> again(nodes_.size(), 0);
+  for (std::size_t i = nodes_.size(); i-- > 0;) {
+    const node& n = nodes_[i];
+    if (n.block != block) continue;
+    if (n.wanted != 0) {
+      if (n.needs.reads_output || !n.needs.kept.empty()) again[i] = 1;
+      for (std::size_t k = 0; k < n.inputs.size(); ++k)
+        if ((n.needs.reads_inputs & bit(k)) && inside(n.inputs[k])) again[entries_[n.inputs[k].index].node] = 1;
+    }
+    if (again[i])
+      for (const value& v : n.inputs)
+        if (inside(v)) again[entries_[v.index].node] = 1;
+  }
+  for (std::size_t i = 0; i < nodes_.size(); ++i)
+    if (again[i]) plan_.steps.push_back({static_cast<std::uint32_t>(i), true});
+}
+
+/// From each definition to the last use before the next one. Both lists rise.
+inline std::vector<lifetime> segments(const std::vector<std::size_t>& defined, const std::vector<std::size_t>& used) {
+  std::vector<lifetime> alive;
+  for (std::size_t d = 0; d < defined.size(); ++d) {
+    lifetime life{defined[d], defined[d]};
+    for (const std::size_t u : used)
+      if (u > life.first && (d + 1 == defined.size() || u <= defined[d + 1])) life.last = std::max(life.last, u);
+    alive.push_back(life);
+  }
+  return alive;
+}
+
+template <Real T>
+std::size_t tape<T>::new_buffer(std::size_t bytes, std::vector<lifetime> alive) {
+  buffers_.push_back({bytes, std::move(alive)});
+  return buffers_.size() - 1;
+}
+
+template <Real T>
+void tape<T>::place_values() {
+  std::vector<std::vector<std::size_t>> used(entries_.size());
+  std::vector<char> read_back(entries_.size(), 0), consumers(entries_.size(), 0);
+  for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+    const node& n = nodes_[plan_.steps[s].node];
+    for (std::size_t k = 0; k < n.inputs.size(); ++k) {
+      if (!plan_.steps[s].forward && !(n.needs.reads_inputs & bit(k))) continue;
+      used[n.inputs[k].index].push_back(s);
+      if (!plan_.steps[s].forward) read_back[n.inputs[k].index] = 1;
+    }
+    if (!plan_.steps[s].forward && n.needs.reads_output) {
+      used[n.output.index].push_back(s);
+      read_back[n.output.index] = 1;
+    }
+  }
+  for (const node& n : nodes_)
+    if (!n.forward_steps.empty())
+      for (const value& v : n.inputs) consumers[v.index] = static_cast<char>(std::min(consumers[v.index] + 1, 2));
+  for (node& n : nodes_) {
+    if (n.forward_steps.empty()) continue;
+    entry& out = entries_[n.output.index];
+    if (out.kept) used[n.output.index].push_back(plan_.steps.size());
+    auto alive = segments(n.forward_steps, used[n.output.index]);
+    if (n.needs.in_place != no_input) {
+      const value v = n.inputs[n.needs.in_place];
+      const entry& in = entries_[v.index];
+      if (in.kind == source::computed && !in.kept && !read_back[v.index] && consumers[v.index] == 1 &&
+          bytes(in.size) == bytes(out.size) && nodes_[in.node].block == n.block)
+        out.block = in.block;
+    }
+    if (out.block == none) {
+      out.block = new_buffer(bytes(out.size), std::move(alive));
+    } else {
+      auto& shared = buffers_[out.block].alive;
+      shared.insert(shared.end(), alive.begin(), alive.end());
+    }
+    for (const matrix_size& size : n.needs.kept)
+      n.kept_blocks.push_back(new_buffer(
+          bytes(size), segments(n.forward_steps, n.backward_step == none ? std::vector<std::size_t>{}
+                                                                         : std::vector<std::size_t>{n.backward_step})));
+    if (n.needs.forward_scratch > 0)
+      n.forward_block = new_buffer(n.needs.forward_scratch * sizeof(T), segments(n.forward_steps, {}));
+    if (n.needs.backward_scratch > 0 && n.backward_step != none)
+      n.backward_block = new_buffer(n.needs.backward_scratch * sizeof(T), {{n.backward_step, n.backward_step}});
+  }
+}
+
+template <Real T>
+void tape<T>::place_gradients() {
+  std::vector<char> written(entries_.size(), 0);
+  if (plan_.steps.size() > plan_.forward_steps) {
+    entry& loss = entries_[loss_.index];
+    loss.gradient_block = new_buffer(sizeof(T), {{plan_.forward_steps, nodes_[loss.node].backward_step}});
+    written[loss_.index] = 1;
+  }
+  for (std::size_t s = plan_.forward_steps; s < plan_.steps.size(); ++s) {
+    if (plan_.steps[s].forward) continue;
+    node& n = nodes_[plan_.steps[s].node];
+    n.adds.assign(n.inputs.size(), 0);
+    n.own_blocks.assign(n.inputs.size(), none);
+    const auto visit = [&](std::size_t k) {
+      if (!(n.wanted & bit(k))) return;
+      const std::uint32_t v = n.inputs[k].index;
+      entry& in = entries_[v];
+      const bool first = !written[v];
+      written[v] = 1;
+      n.adds[k] = in.kind == source::parameter || !first;
+      const bool passes = k == n.needs.pass_through;
+      if (in.kind == source::input && first) in.gradient_storage = tensor<T>({most(in.size.rows), in.size.columns});
+      if (in.kind == source::computed && first) {
+        const std::size_t last = nodes_[in.node].backward_step;
+        const entry& out = entries_[n.output.index];
+        const auto same = [&](const value& other) { return other.index == v; };
+        if (passes && std::count_if(n.inputs.begin(), n.inputs.end(), same) == 1 && bytes(in.size) == bytes(out.size)) {
+          n.passed = true;
+          in.gradient_block = out.gradient_block;
+          buffers_[in.gradient_block].alive.push_back({s, last});
+        } else {
+          in.gradient_block = new_buffer(bytes(in.size), {{s, last}});
+        }
+      }
+      if (n.adds[k] && !passes && !(n.needs.adds & bit(k))) n.own_blocks[k] = new_buffer(bytes(in.size), {{s, s}});
+    };
+    if (n.needs.pass_through != no_input) visit(n.needs.pass_through);
+    for (std::size_t k = 0; k < n.inputs.size(); ++k)
+      if (k != n.needs.pass_through) visit(k);
+  }
+}
+
+template <Real T>
+void tape<T>::place() {
+  place_values();
+  place_gradients();
+  arena_ = buffer<T>(plan_memory(buffers_) / sizeof(T));
+  for (std::size_t s = 0; s <= plan_.steps.size(); ++s) least_bytes_ = std::max(least_bytes_, bytes_alive(buffers_, s));
+  for (const planned_buffer& each : buffers_)
+    for (const lifetime& life : each.alive)
+      if (life.first < plan_.forward_steps && life.last >= plan_.forward_steps) {
+        saved_bytes_ += each.bytes;
+        break;
+      }
+}
+
+template <Real T>
+void tape<T>::resolve_nodes() {
+  for (entry& e : entries_) {
+    if (e.kind == source::computed) {
+      e.data = place_of(e.block);
+      e.gradient = place_of(e.gradient_block);
+    } else if (e.kind == source::input && !e.gradient_storage.empty()) {
+      e.gradient = e.gradient_storage.data();
+    }
+  }
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    node& n = nodes_[i];
+    node_state<T>& m = n.memory;
+    const entry& out = entries_[n.output.index];
+    m.number = static_cast<std::uint32_t>(i);
+    m.size = out.size;
+    m.output = place_of(out.block);
+    m.output_gradient = place_of(out.gradient_block);
+    m.kept_sizes = n.needs.kept;
+    m.kept.clear();
+    for (const std::size_t block : n.kept_blocks) m.kept.push_back(place_of(block));
+    m.forward_scratch = place_of(n.forward_block);
+    m.backward_scratch = place_of(n.backward_block);
+    m.inputs.resize(n.inputs.size());
+    for (std::size_t k = 0; k < n.inputs.size(); ++k) {
+      const entry& in = entries_[n.inputs[k].index];
+      operand<T>& o = m.inputs[k];
+      o.data = in.data;
+      o.size = in.size;
+      if (!(n.wanted & bit(k))) continue;
+      o.wanted = k != n.needs.pass_through;
+      o.gradient = in.gradient;
+      o.add = n.adds[k] != 0;
+      if (n.own_blocks[k] != none) {
+        o.sum = in.gradient;
+        o.gradient = place_of(n.own_blocks[k]);
+        o.add = false;
+      }
+    }
+  }
+  if (compiled_ && entries_[loss_.index].gradient_block != none)
+    loss_gradient_ = place_of(entries_[loss_.index].gradient_block);
+  stale_ = false;
+}
+
+}  // namespace hocket::nn

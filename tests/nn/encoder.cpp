@@ -1,0 +1,168 @@
+// The encoder against transformers: hidden states, embeddings, losses and all gradients of a ragged batch by the 2x
+// rule; f64 against finite differences with fixed masks; ten steps of AdamW.
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include <hocket/core/rng.hpp>
+#include <hocket/nn/optimizer.hpp>
+#include <hocket/nn/schedule.hpp>
+
+#include "catch.hpp"
+#include "nn/encoder_oracle.hpp"
+
+using namespace encoder_test;
+
+namespace {
+
+const nn::encoder_config tiny_config() { return nn::read_encoder_config(folder / "tiny_config.json"); }
+
+template <class T>
+struct tiny {
+  tiny() : config(tiny_config()), weights(folder / "tiny.safetensors"), expected(folder / "tiny_expected.safetensors") {
+    REQUIRE(nn::load_encoder<T>(config, weights, parameters));
+    load_head<T>(weights, config.hidden_size, parameters);
+    parameters.train_only({"*"});
+  }
+  nn::encoder_config config;
+  io::safetensors_file weights, expected;
+  nn::parameter_set<T> parameters;
+};
+
+template <class T>
+void check_forward(classifier<T>& model, const io::safetensors_file& expected, std::size_t layers) {
+  const auto check = [&](const std::string& name, nn::value v) {
+    const auto reference = values(expected, "f64." + name), peer = values(expected, "f32." + name);
+    const auto ours = model.t.read(v);
+    REQUIRE(ours.size() == reference.size());
+    const comparison result = by_peer<T>(ours.data(), reference, peer, 2, max_abs(reference.data(), reference.size()));
+    INFO(name << " " << result.message());
+    CHECK(result);
+  };
+  for (std::size_t i = 0; i <= layers; ++i) check(text("hidden.", i), model.hidden[i]);
+  check("mean", model.mean);
+  check("pooler", model.pooler);
+  check("logits", model.logits);
+  check("loss", model.loss);
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("a small encoder equals transformers': states, loss and all gradients", "[encoder]", float, double) {
+  using T = TestType;
+  tiny<T> given;
+  const batch b(given.expected, "");
+  for (const bool checkpoint : {false, true}) {
+    classifier<T> model(given.config, given.parameters, {}, {false, checkpoint});
+    model.set(b);
+    model.forward();
+    check_forward(model, given.expected, given.config.num_hidden_layers);
+    for (auto& p : given.parameters) std::fill_n(p.gradient().data(), p.size(), T{0});
+    model.t.backward();
+    double largest = 0;
+    for (const auto& p : given.parameters)
+      largest = std::max(largest, max_abs(values(given.expected, "f64.gradient." + p.name()).data(), p.size()));
+    for (auto& p : given.parameters) {
+      const auto reference = values(given.expected, "f64.gradient." + p.name()),
+                 peer = values(given.expected, "f32.gradient." + p.name());
+      REQUIRE(reference.size() == p.size());
+      const comparison result = by_peer<T>(p.gradient().data(), reference, peer, 3, largest);
+      INFO(p.name() << " " << result.message());
+      CHECK(result);
+    }
+  }
+}
+
+TEST_CASE("in f64 the small encoder is exact: 200 parameters by finite differences, with masks", "[encoder]") {
+  tiny<double> given;
+  const batch b(given.expected, "");
+  classifier<double> model(given.config, given.parameters, {}, {true, false, false});
+  model.set(b);
+  model.t.seek(3);
+  model.forward();
+  model.t.backward();
+  const double epsilon = std::numeric_limits<double>::epsilon(), h = std::pow(epsilon, 0.2);
+  double largest = 0;
+  for (auto& p : given.parameters) largest = std::max(largest, max_abs(p.gradient().data(), p.size()));
+  philox random(21);
+  comparison result;
+  for (int draw = 0; draw < 200; ++draw) {
+    std::size_t at = random.next_below(given.parameters.count());
+    auto p = given.parameters.begin();
+    for (; at >= p->size(); ++p) at -= p->size();
+    double& x = p->writable().data()[at];
+    const double before = x;
+    const auto loss = [&](double step) {
+      x = before + step * h;
+      model.t.seek(3);
+      return model.forward();
+    };
+    const double slope = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * h);
+    x = before;
+    result.add(std::abs(slope - p->gradient().data()[at]), std::sqrt(epsilon) * largest);
+  }
+  INFO(result.message());
+  CHECK(result);
+}
+
+TEST_CASE("ten steps of AdamW with warm-up and clipping give PyTorch's losses", "[encoder][optimizer]") {
+  for (const int threads : {1, 2}) {
+    tiny<float> given;
+    const auto reference = values(given.expected, "f64.losses"), peer = values(given.expected, "f32.losses");
+    const auto norms = values(given.expected, "f64.norms"), peer_norms = values(given.expected, "f32.norms");
+    classifier<float> model(given.config, given.parameters, cpu{threads}, {false, false, false});
+    nn::optimizer_options options;
+    options.rate = 2e-3;  // as make.py
+    nn::optimizer<float> update(options, cpu{threads});
+    update.add(given.parameters);
+    const nn::schedule_options schedule{nn::decay_shape::linear, 3, 10};
+    std::vector<double> losses, lengths;
+    for (std::size_t step = 0; step < reference.size(); ++step) {
+      model.set(batch(given.expected, text("step.", step, ".")));
+      losses.push_back(static_cast<double>(model.forward()));
+      model.t.backward();
+      lengths.push_back(update.gradient_norm());
+      update.step(nn::schedule_factor(schedule, step), nn::clip_factor(lengths.back(), 0.5));
+    }
+    const comparison loss = by_peer(losses.data(), reference, peer, 2, max_abs(reference.data(), reference.size())),
+                     norm = by_peer(lengths.data(), norms, peer_norms, 3, max_abs(norms.data(), norms.size()));
+    INFO("losses " << loss.message() << "; norms " << norm.message());
+    CHECK(loss);
+    CHECK(norm);
+    CHECK(loss.max_abs <= 1e-5);  // the promise of docs/tape.md
+  }
+}
+
+TEST_CASE("MiniLM equals transformers': states, loss and a sample of every gradient", "[encoder][.long]") {
+  const char* home = std::getenv("HOME");
+  const std::filesystem::path model_at = std::filesystem::path(home ? home : ".") / ".cache/hocket/data/minilm_l6_v2";
+  if (!std::filesystem::exists(model_at / "model.safetensors")) {
+    WARN("skipped: " << model_at.string() << " is missing; fetch minilm_l6_v2 first");
+    return;
+  }
+  const nn::encoder_config config = nn::read_encoder_config(model_at / "config.json");
+  const io::safetensors_file weights(model_at / "model.safetensors"), expected(folder / "minilm_expected.safetensors");
+  nn::parameter_set<float> parameters;
+  REQUIRE(nn::load_encoder<float>(config, weights, parameters));
+  load_head<float>(expected, config.hidden_size, parameters);
+  parameters.train_only({"*"});
+  classifier<float> model(config, parameters, cpu{2}, {false, false, true, 3, 28, 17});
+  model.set(batch(expected, ""));
+  model.forward();
+  check_forward(model, expected, config.num_hidden_layers);
+  model.t.backward();
+  double largest = 0;
+  for (const auto& p : parameters) largest = std::max(largest, values(expected, "f64.gradient." + p.name()).back());
+  for (auto& p : parameters) {
+    auto reference = values(expected, "f64.gradient." + p.name()), peer = values(expected, "f32.gradient." + p.name());
+    std::vector<float> ours;
+    for (const std::uint32_t place : numbers(expected, "places." + p.name()))
+      ours.push_back(p.gradient().data()[place]);
+    ours.push_back(static_cast<float>(max_abs(p.gradient().data(), p.size())));
+    REQUIRE(ours.size() == reference.size());
+    const comparison result = by_peer<float>(ours.data(), reference, peer, 3, largest);
+    INFO(p.name() << " " << result.message());
+    CHECK(result);
+  }
+}

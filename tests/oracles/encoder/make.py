@@ -1,0 +1,176 @@
+"""What PyTorch and transformers make of a BERT encoder: python tests/oracles/encoder/make.py [MINILM_FOLDER]
+
+Needs the packages of bench/peers/requirements.txt. Writes, beside itself:
+  tiny.safetensors      the f32 weights of a small random BertModel with pooler, and of a head, by transformers' names
+  tiny_config.json      its config
+  tiny_expected.safetensors  for one ragged batch and ten training steps, in f64 (the reference) and f32 (the peer)
+  minilm_expected.safetensors  the same hidden states of the real model, and a sample of every gradient (with an argument)
+
+Padded batches with an attention mask there, packed rows here: rows of padding are cut away before they are stored.
+"""
+import json
+import pathlib
+import sys
+
+sys.modules["torchaudio"] = None  # not needed; transformers would import it, and a CUDA build beside a CPU one fails to load
+
+import numpy as np
+import torch
+import transformers
+from safetensors.numpy import save_file
+from transformers import BertConfig, BertModel, get_linear_schedule_with_warmup
+
+FOLDER = pathlib.Path(__file__).parent
+CLASSES, SMOOTHING = 3, 0.1
+RATE, DECAY, CLIP, STEPS, WARM_UP = 2e-3, 0.01, 0.5, 10, 3
+
+
+class Classifier(torch.nn.Module):
+    """logits of [mean of the tokens, pooler's output]."""
+
+    def __init__(self, bert, seed):
+        super().__init__()
+        self.bert = bert
+        self.head = torch.nn.Linear(2 * bert.config.hidden_size, CLASSES)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.randn(self.head.weight.shape, generator=generator) * 0.1)
+            self.head.bias.copy_(torch.randn(CLASSES, generator=generator) * 0.1)
+
+    def forward(self, ids, mask, types):
+        out = self.bert(ids, attention_mask=mask, token_type_ids=types, output_hidden_states=True)
+        weights = mask.unsqueeze(-1).to(out.last_hidden_state.dtype)
+        mean = (out.last_hidden_state * weights).sum(1) / weights.sum(1)
+        return out, mean, self.head(torch.cat([mean, out.pooler_output], dim=1))
+
+
+def batch_of(random, config, lengths):
+    longest = max(lengths)
+    ids = np.zeros((len(lengths), longest), dtype=np.int64)
+    types, mask = np.zeros_like(ids), np.zeros_like(ids)
+    for row, length in enumerate(lengths):
+        ids[row, :length] = random.integers(1, config.vocab_size, length)
+        types[row, length // 2:length] = 1
+        mask[row, :length] = 1
+    return {"ids": ids, "types": types, "mask": mask, "labels": random.integers(0, CLASSES, len(lengths))}
+
+
+def tensors(batch):
+    return (torch.from_numpy(batch["ids"]), torch.from_numpy(batch["mask"]), torch.from_numpy(batch["types"]))
+
+
+def packed(rows, mask):
+    return np.ascontiguousarray(rows.detach().numpy()[mask.astype(bool)])
+
+
+def describe(prefix, batch, out):
+    mask = batch["mask"]
+    out[f"{prefix}lengths"] = mask.sum(1).astype(np.int32)
+    out[f"{prefix}ids"] = packed(torch.from_numpy(batch["ids"]), mask).astype(np.int32)
+    out[f"{prefix}types"] = packed(torch.from_numpy(batch["types"]), mask).astype(np.int32)
+    out[f"{prefix}labels"] = batch["labels"].astype(np.int32)
+
+
+def loss_of(logits, batch):
+    return torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch["labels"]), label_smoothing=SMOOTHING)
+
+
+def outcome(model, batch, kind, out, keep=None):
+    """Hidden states, pooled rows, logits, loss and gradients; `keep(name, gradient)` chooses what is stored of one."""
+    model.zero_grad()
+    states, mean, logits = model(*tensors(batch))
+    loss = loss_of(logits, batch)
+    loss.backward()
+    for layer, hidden in enumerate(states.hidden_states):
+        out[f"{kind}.hidden.{layer}"] = packed(hidden, batch["mask"])
+    out[f"{kind}.mean"], out[f"{kind}.pooler"] = mean.detach().numpy(), states.pooler_output.detach().numpy()
+    out[f"{kind}.logits"], out[f"{kind}.loss"] = logits.detach().numpy(), loss.detach().numpy().reshape(1)
+    for name, p in model.named_parameters():
+        gradient = p.grad.detach().numpy().copy()
+        out[f"{kind}.gradient.{name.removeprefix('bert.')}"] = keep(name, gradient) if keep else gradient
+
+
+def train(model, batches):
+    plain = [p for n, p in model.named_parameters() if n.endswith(".bias") or "LayerNorm" in n]
+    decayed = [p for n, p in model.named_parameters() if not (n.endswith(".bias") or "LayerNorm" in n)]
+    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}],
+                                  lr=RATE, foreach=False)
+    schedule = get_linear_schedule_with_warmup(optimizer, WARM_UP, STEPS)
+    losses, norms = [], []
+    for batch in batches:
+        optimizer.zero_grad()
+        loss = loss_of(model(*tensors(batch))[2], batch)
+        loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP)))
+        optimizer.step()
+        schedule.step()
+        losses.append(float(loss.detach()))
+    return np.array(losses), np.array(norms)
+
+
+def fresh(config, state, dtype):
+    bert = BertModel(config, add_pooling_layer=True)
+    model = Classifier(bert, seed=5)
+    model.load_state_dict(state)
+    return model.to(dtype).eval()  # eval: no dropout
+
+
+def tiny():
+    torch.manual_seed(3)
+    config = BertConfig(vocab_size=61, hidden_size=36, num_hidden_layers=2, num_attention_heads=3, intermediate_size=70,
+                        max_position_embeddings=23, initializer_range=0.2, attn_implementation="eager")
+    first = Classifier(BertModel(config, add_pooling_layer=True), seed=5)
+    with torch.no_grad():  # gains and biases that matter
+        for name, p in first.named_parameters():
+            if name.endswith(".bias") or "LayerNorm" in name:
+                p.add_(torch.randn(p.shape) * 0.1)
+    state = {k: v.clone() for k, v in first.state_dict().items()}
+    save_file({n.removeprefix("bert."): p.detach().numpy() for n, p in first.named_parameters()}, FOLDER / "tiny.safetensors")
+    (FOLDER / "tiny_config.json").write_text(json.dumps(
+        {k: v for k, v in config.to_dict().items() if k in (
+            "attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range",
+            "intermediate_size", "layer_norm_eps", "max_position_embeddings", "model_type", "num_attention_heads",
+            "num_hidden_layers", "pad_token_id", "type_vocab_size", "vocab_size")}, indent=1) + "\n")
+    random, out = np.random.default_rng(7), {}
+    batch = batch_of(random, config, [7, 1, 23, 2, 16])
+    describe("", batch, out)
+    steps = [batch_of(random, config, list(random.integers(1, 20, random.integers(2, 7)))) for _ in range(STEPS)]
+    for i, each in enumerate(steps):
+        describe(f"step.{i}.", each, out)
+    for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
+        outcome(fresh(config, state, dtype), batch, kind, out)
+        out[f"{kind}.losses"], out[f"{kind}.norms"] = train(fresh(config, state, dtype), steps)
+    save_file(out, FOLDER / "tiny_expected.safetensors", metadata=versions())
+
+
+def minilm(folder):
+    config = BertConfig.from_pretrained(folder, attn_implementation="eager")
+    state = Classifier(BertModel.from_pretrained(folder, config=config), seed=5).state_dict()
+    random, out = np.random.default_rng(8), {}
+    batch = batch_of(random, config, [9, 2, 17])
+    describe("", batch, out)
+    chosen = {}
+
+    def keep(name, gradient):
+        if name not in chosen:
+            flat = np.flatnonzero(gradient) if "embeddings" in name else np.arange(gradient.size)
+            chosen[name] = np.sort(random.choice(flat, min(120, flat.size), replace=False))
+        return np.concatenate([gradient.ravel()[chosen[name]], [np.abs(gradient).max()]])
+
+    for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
+        outcome(fresh(config, state, dtype), batch, kind, out, keep)
+    for name, places in chosen.items():
+        out[f"places.{name.removeprefix('bert.')}"] = places.astype(np.int32)
+    out["head.weight"], out["head.bias"] = (state[k].numpy() for k in ("head.weight", "head.bias"))
+    save_file(out, FOLDER / "minilm_expected.safetensors", metadata=versions())
+
+
+def versions():
+    return {"torch": torch.__version__, "transformers": transformers.__version__}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    tiny()
+    if len(sys.argv) > 1:
+        minilm(sys.argv[1])
