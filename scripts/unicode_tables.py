@@ -9,8 +9,12 @@ NFD, its marks and its lower case come from packages of different years).
 import sys
 from pathlib import Path
 
-import tokenizers
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "tokenizers_peer"))
+from environment import require  # noqa: E402
+
+require("tokenizers")
+import tokenizers  # noqa: E402
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers  # noqa: E402
 
 TARGET = Path(__file__).resolve().parents[1] / "include" / "hocket" / "text" / "unicode_tables.hpp"
 ALL = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]

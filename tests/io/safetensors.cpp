@@ -300,5 +300,5 @@ TEST_CASE("weights that are not finite are refused on request", "[io][safetensor
 TEST_CASE("damaged files are refused or read inside their bounds", "[io][safetensors]") { fuzz(20000, 1); }
 
 TEST_CASE("damaged files, at length", "[io][safetensors][.long]") {
-  for (std::uint64_t seed = 2; seed < 12; ++seed) fuzz(200000, seed);
+  for (std::uint64_t seed = 2; seed < 7; ++seed) fuzz(100000, seed);
 }

@@ -15,18 +15,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CACHE = Path(os.environ.get("HOCKET_CACHE") or Path.home() / ".cache" / "hocket")
-try:
-    import tokenizers
-except ImportError:
-    peers = CACHE / "peers" / "bin" / "python"
-    if peers.is_file() and Path(sys.executable) != peers and not os.environ.get("HOCKET_PEERS"):
-        sys.exit(subprocess.run([str(peers), *sys.argv], env={**os.environ, "HOCKET_PEERS": "1"}).returncode)
-    print("skipped: no tokenizers library (./hocket compare --setup installs it)")
-    sys.exit(77)
-
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from environment import CACHE, require  # noqa: E402
 from texts import pools, random_texts, real_texts  # noqa: E402
+
+require("tokenizers")
+import tokenizers  # noqa: E402
 
 SMALL = ROOT / "tests" / "oracles" / "text" / "small" / "tokenizer.json"
 MODEL = CACHE / "data" / "minilm_l6_v2" / "tokenizer.json"
