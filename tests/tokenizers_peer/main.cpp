@@ -1,11 +1,13 @@
-// Encodes texts from standard input for parity.py: each is its length in bytes (u32) and the bytes; a pair has bit 31 of
-// the first length set and its second text follows. For each: number of tokens (u32), ids, type ids, attention mask (i32).
-// Arguments: the tokenizer's folder; "file" takes truncation and padding as tokenizer.json has them.
+// Encodes texts from standard input for parity.py: each is its length in bytes (u32) and the bytes; a pair has bit 31
+// of the first length set and its second text follows. For each: number of tokens (u32), ids, type ids, attention mask
+// (i32); length in bytes (u32) and normal form of the (first) text. Arguments: the tokenizer's folder; "file" takes
+// truncation and padding as tokenizer.json has them.
 #include <cstdint>
 #include <cstdio>
-#include <hocket/text/tokenizer.hpp>
 #include <string>
 #include <string_view>
+
+#include <hocket/text/tokenizer.hpp>
 
 namespace {
 
@@ -32,13 +34,16 @@ int main(int count, char** arguments) {
     bool pair = false, ignored = false;
     while (read_text(first, pair)) {
       if (pair && !read_text(second, ignored)) return 4;
-      const auto encoded =
-          pair ? tokenizer.encode_pair(first, second, options) : tokenizer.encode_text(first, options);
+      const auto encoded = pair ? tokenizer.encode_pair(first, second, options) : tokenizer.encode_text(first, options);
       const auto size = static_cast<std::uint32_t>(encoded.size());
       std::fwrite(&size, sizeof size, 1, stdout);
       write(encoded.ids);
       write(encoded.type_ids);
       write(encoded.attention_mask);
+      const std::string normal = tokenizer.files().normalizer(first);
+      const auto bytes = static_cast<std::uint32_t>(normal.size());
+      std::fwrite(&bytes, sizeof bytes, 1, stdout);
+      std::fwrite(normal.data(), 1, normal.size(), stdout);
     }
   } catch (const hocket::error& problem) {
     std::fprintf(stderr, "%s\n", problem.what());

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""hocket's tokenizer beside the `tokenizers` library itself: the same ids, type ids and masks for random and real strings,
+"""hocket's tokenizer beside the `tokenizers` library itself: the same ids, type ids, masks and normal forms for random and real strings,
 for the published model (if it was fetched) and for variants of its configuration. Compiles main.cpp with $CXX.
 
   tests/tokenizers_peer/parity.py [--texts N] [--seed S] [--program PATH]     exit 1 on any difference, 77 without the library
@@ -39,7 +39,7 @@ def framed(text, pair=False):
 
 
 def run_ours(program, folder, items, mode):
-    """[(ids, type ids, mask)] of texts, or of pairs where an item is a tuple."""
+    """[(ids, type ids, mask, normal form of the first)] of texts, or of pairs where an item is a tuple."""
     sent = b"".join(framed(item[0], True) + framed(item[1]) if isinstance(item, tuple) else framed(item) for item in items)
     done = subprocess.run([str(program), str(folder), mode], input=sent, stdout=subprocess.PIPE)
     if done.returncode:
@@ -48,8 +48,11 @@ def run_ours(program, folder, items, mode):
     for _ in items:
         (n,) = struct.unpack_from("<I", done.stdout, at)
         values = struct.unpack_from(f"<{3 * n}i", done.stdout, at + 4)
-        out.append((list(values[:n]), list(values[n:2 * n]), list(values[2 * n:])))
         at += 4 + 12 * n
+        (size,) = struct.unpack_from("<I", done.stdout, at)
+        normal = done.stdout[at + 4:at + 4 + size].decode()
+        at += 4 + size
+        out.append((list(values[:n]), list(values[n:2 * n]), list(values[2 * n:]), normal))
     return out
 
 
@@ -57,8 +60,12 @@ def run_library(tokenizer, items):
     def decoded(text):
         return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
-    inputs = [tuple(map(decoded, item)) if isinstance(item, tuple) else decoded(item) for item in items]
-    return [(e.ids, e.type_ids, e.attention_mask) for e in map(lambda i: tokenizer.encode(*i) if isinstance(i, tuple) else tokenizer.encode(i), inputs)]
+    out = []
+    for item in items:
+        texts = [decoded(text) for text in (item if isinstance(item, tuple) else (item,))]
+        encoded = tokenizer.encode(*texts)
+        out.append((encoded.ids, encoded.type_ids, encoded.attention_mask, tokenizer.normalizer.normalize_str(texts[0])))
+    return out
 
 
 ADDED = [  # further tokens of the variant "added"; ids follow the vocabulary
