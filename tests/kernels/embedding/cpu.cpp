@@ -1,5 +1,6 @@
 // Sums of table rows by index against the definition: awkward sizes, padded rows, repeated ids, threads.
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
@@ -28,9 +29,9 @@ TEMPLATE_TEST_CASE("embedding keeps its promise", "[embedding]", float, double) 
   using T = TestType;
   using W = embedding::reference::wide<T>;
   for (const auto& arm : embedding::arms<T>())
-    for (const std::size_t rows : {0, 1, 63, 64, 65, 131})
-      for (const std::size_t columns : {0, 1, 7, 63, 64, 65, 129})
-        for (const std::size_t count : {1, 2, 3})
+    for (const std::size_t rows : std::initializer_list<std::size_t>{0, 1, 63, 64, 65, 131})
+      for (const std::size_t columns : std::initializer_list<std::size_t>{0, 1, 7, 63, 64, 65, 129})
+        for (const std::size_t count : std::initializer_list<std::size_t>{1, 2, 3})
           for (const int threads : {1, 3}) {
             const std::size_t words = 5, pad = 3, step = columns + pad;
             std::vector<std::vector<T>> stored;

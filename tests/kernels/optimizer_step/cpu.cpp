@@ -1,6 +1,7 @@
 // Steps of SGD and Adam against the definitions over several steps: every setting, awkward sizes, every instruction
 // set, threads; and the norm.
 #include <cmath>
+#include <initializer_list>
 #include <vector>
 
 #include <hocket/core/rng.hpp>
@@ -39,7 +40,7 @@ TEMPLATE_TEST_CASE("Adam and AdamW keep their promise", "[optimizer_step]", floa
   for (const isa level : {isa::baseline, isa::avx2, isa::avx512}) {
     limit_isa(level);
     for (const auto& arm : steps::arms<T>())
-      for (const std::size_t n : {0, 1, 7, 15, 16, 17, 65, 131})
+      for (const std::size_t n : std::initializer_list<std::size_t>{0, 1, 7, 15, 16, 17, 65, 131})
         for (const bool decoupled : {false, true})
           for (const double decay : {0.0, 0.1}) {
             std::vector<T> p = values<T>(n, 1), m(n), v(n), g;
@@ -69,7 +70,7 @@ TEMPLATE_TEST_CASE("SGD keeps its promise", "[optimizer_step]", float, double) {
   for (const isa level : {isa::baseline, isa::avx2, isa::avx512}) {
     limit_isa(level);
     for (const auto& arm : steps::arms<T>())
-      for (const std::size_t n : {0, 1, 15, 17, 131})
+      for (const std::size_t n : std::initializer_list<std::size_t>{0, 1, 15, 17, 131})
         for (const double momentum : {0.0, 0.9})
           for (const bool nesterov : {false, true})
             for (const double decay : {0.0, 0.1}) {

@@ -1,5 +1,6 @@
 // Squared and logistic losses against their definitions, with logits far from 0.
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
@@ -16,8 +17,8 @@ TEMPLATE_TEST_CASE("pointwise losses keep their promise", "[pointwise_loss]", fl
   using T = TestType;
   using W = pointwise::reference::wide<T>;
   for (const auto& arm : pointwise::arms<T>())
-    for (const std::size_t rows : {0, 1, 5, 31})
-      for (const std::size_t columns : {0, 1, 3, 16})
+    for (const std::size_t rows : std::initializer_list<std::size_t>{0, 1, 5, 31})
+      for (const std::size_t columns : std::initializer_list<std::size_t>{0, 1, 3, 16})
         for (const auto kind : {pointwise::loss::squared, pointwise::loss::logistic})
           for (const T spread : {T(1), T(300)}) {
             const std::size_t step = columns + 2;

@@ -1,5 +1,6 @@
 // Pooling of ragged batches against its definition: empty items, one row, rows that belong to no item.
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
@@ -19,7 +20,7 @@ TEMPLATE_TEST_CASE("pooling keeps its promise and reads no other row", "[pooling
   const std::vector<std::vector<std::uint32_t>> batches = {{}, {0}, {1}, {3, 0, 7, 1}, {64, 65, 2}};
   for (const auto& arm : pooling::arms<T>())
     for (const auto& lengths : batches)
-      for (const std::size_t columns : {0, 1, 7, 16, 33})
+      for (const std::size_t columns : std::initializer_list<std::size_t>{0, 1, 7, 16, 33})
         for (const pool kind : {pool::mean, pool::first})
           for (const bool add : {false, true}) {
             std::vector<std::uint32_t> starts;

@@ -1,5 +1,6 @@
 // Rows of length 1 against the definition: short rows, zero rows, padding.
 #include <cmath>
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
@@ -16,8 +17,8 @@ TEMPLATE_TEST_CASE("unit rows keep their promise", "[unit_rows]", float, double)
   using T = TestType;
   using W = unit_rows::reference::wide<T>;
   for (const auto& arm : unit_rows::arms<T>())
-    for (const std::size_t rows : {0, 1, 64, 65})
-      for (const std::size_t columns : {1, 2, 17, 384})
+    for (const std::size_t rows : std::initializer_list<std::size_t>{0, 1, 64, 65})
+      for (const std::size_t columns : std::initializer_list<std::size_t>{1, 2, 17, 384})
         for (const T least : {T(1e-12), T(3)})
           for (const bool add : {false, true}) {
             const std::size_t step = columns + 1;
