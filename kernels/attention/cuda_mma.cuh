@@ -39,6 +39,20 @@ HOCKET_DEVICE void bring_half(Tile& tile, unsigned to, const T* x, std::size_t r
   }
 }
 
+/// `Rows` keys into rows `to` ... of the tile, their values behind them.
+template <unsigned Rows, unsigned D, class T, class Tile>
+HOCKET_DEVICE void bring_pair(Tile& tile, unsigned to, const key_tile<T>& from, unsigned width) {
+  bring_half<Rows, D>(tile, to, from.k, from.k_row, from.k_vectors, from.first, from.end, width);
+  bring_half<Rows, D>(tile, to + Rows, from.v, from.v_row, from.v_vectors, from.first, from.end, width);
+}
+
+/// The same of queries: rows first ... of head h of item b.
+template <unsigned Rows, unsigned D, class T, class Tile>
+HOCKET_DEVICE void bring_queries(Tile& tile, unsigned to, const facts& s, const lines<const T>& x, const item& at,
+                                 unsigned b, unsigned h, int first) {
+  bring_half<Rows, D>(tile, to, start_of(x, b, h, s.query_starts), x.row, x.vectors, first, at.queries, s.width);
+}
+
 template <class T>
 HOCKET_DEVICE void multiply(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
 template <>
@@ -168,8 +182,7 @@ HOCKET_DEVICE void forward_mma(const facts& s, const sources<T>& in, const lines
   const item at = item_of(s, b);
   const unsigned kv_head = h / (s.heads / s.kv_heads);
   const int mine = first + static_cast<int>(16 * cu::warp());
-  bring_half<block_rows, D>(tile, 2 * keys, start_of(in.q, b, h, s.query_starts), in.q.row, in.q.vectors, first,
-                            at.queries, s.width);
+  bring_queries<block_rows, D>(tile, 2 * keys, s, in.q, at, b, h, first);
   cu::copy_commit();
   cu::copy_wait<0>();
   cu::sync();
@@ -184,10 +197,7 @@ HOCKET_DEVICE void forward_mma(const facts& s, const sources<T>& in, const lines
 
   float peak[2] = {-INFINITY, -INFINITY}, sum[2] = {}, mixed[D / 8][4] = {};
   const auto fetch = [&](const key_walk<keys>& walk, unsigned stage) {
-    const auto from = keys_at(s, in, at, b, kv_head, walk.own(), walk.first());
-    bring_half<keys, D>(tile, 2 * keys * stage, from.k, from.k_row, from.k_vectors, from.first, from.end, s.width);
-    bring_half<keys, D>(tile, 2 * keys * stage + keys, from.v, from.v_row, from.v_vectors, from.first, from.end,
-                        s.width);
+    bring_pair<keys, D>(tile, 2 * keys * stage, keys_at(s, in, at, b, kv_head, walk.own(), walk.first()), s.width);
   };
   const auto use = [&](const key_walk<keys>& walk, unsigned stage) {
     const bool own = walk.own();
@@ -250,10 +260,8 @@ HOCKET_DEVICE void dq_mma(const facts& s, const sources<T>& in, const upstream<T
   const item at = item_of(s, b);
   const unsigned kv_head = h / (s.heads / s.kv_heads);
   const int mine = first + static_cast<int>(16 * cu::warp());
-  bring_half<block_rows, D>(tile, 0, start_of(in.q, b, h, s.query_starts), in.q.row, in.q.vectors, first, at.queries,
-                            s.width);
-  bring_half<block_rows, D>(tile, block_rows, start_of(up.dout, b, h, s.query_starts), up.dout.row, up.dout.vectors,
-                            first, at.queries, s.width);
+  bring_queries<block_rows, D>(tile, 0, s, in.q, at, b, h, first);
+  bring_queries<block_rows, D>(tile, block_rows, s, up.dout, at, b, h, first);
   cu::copy_commit();
   cu::copy_wait<0>();
   cu::sync();
@@ -264,19 +272,12 @@ HOCKET_DEVICE void dq_mma(const facts& s, const sources<T>& in, const upstream<T
     load_left(dout[k], tile, block_rows + 16 * cu::warp(), k);
   }
   cu::sync();
-  float lse[2], delta[2], mixed[D / 8][4] = {};
+  row_facts known[2];
+  float mixed[D / 8][4] = {};
   HOCKET_UNROLL
-  for (unsigned r = 0; r < 2; ++r) {
-    const int i = mine + row_of_sum(2 * r);
-    const bool row = cu::inside(i < at.queries);
-    lse[r] = row ? usable(up.lse[fact_at(s, b, h, i)]) : INFINITY;
-    delta[r] = row ? up.delta[fact_at(s, b, h, i)] : 0.0f;
-  }
+  for (unsigned r = 0; r < 2; ++r) known[r] = row_facts_of(s, up, at, b, h, mine + row_of_sum(2 * r));
   const auto fetch = [&](const key_walk<keys>& walk, unsigned stage) {
-    const auto from = keys_at(s, in, at, b, kv_head, walk.own(), walk.first());
-    bring_half<keys, D>(tile, 2 * keys * stage, from.k, from.k_row, from.k_vectors, from.first, from.end, s.width);
-    bring_half<keys, D>(tile, 2 * keys * stage + keys, from.v, from.v_row, from.v_vectors, from.first, from.end,
-                        s.width);
+    bring_pair<keys, D>(tile, 2 * keys * stage, keys_at(s, in, at, b, kv_head, walk.own(), walk.first()), s.width);
   };
   const auto use = [&](const key_walk<keys>& walk, unsigned stage) {
     const bool own = walk.own();
@@ -296,9 +297,9 @@ HOCKET_DEVICE void dq_mma(const facts& s, const sources<T>& in, const upstream<T
     for (unsigned e = 0; e < 4; ++e) {
       const int i = mine + row_of_sum(e), j = j0 + column_of_sum(n, e);
       const float p = !masked || sees(s, at, own, end, i, j)
-                          ? cu::exp_of(score_of(s, score[n][e], b, h, own, i, j) - lse[e / 2])
+                          ? cu::exp_of(score_of(s, score[n][e], b, h, own, i, j) - known[e / 2].lse)
                           : 0.0f;
-      score[n][e] = p * (dp[n][e] - delta[e / 2]);
+      score[n][e] = p * (dp[n][e] - known[e / 2].delta);
     }
     unsigned slopes[N / 2][4];
     pack<T>(slopes, score);
@@ -323,8 +324,7 @@ HOCKET_DEVICE void dkv_mma(const facts& s, const sources<T>& in, const upstream<
   const unsigned t = cu::thread_x(), line = 16 * cu::warp();
   const auto keys = keys_at(s, in, item_of(s, b), b, kv_head, mine.own, mine.first);
   const int j0 = mine.first + static_cast<int>(line);
-  bring_half<block_rows, D>(tile, 0, keys.k, keys.k_row, keys.k_vectors, keys.first, keys.end, s.width);
-  bring_half<block_rows, D>(tile, block_rows, keys.v, keys.v_row, keys.v_vectors, keys.first, keys.end, s.width);
+  bring_pair<block_rows, D>(tile, 0, keys, s.width);
   cu::copy_commit();
   cu::copy_wait<0>();
   cu::sync();
@@ -341,15 +341,12 @@ HOCKET_DEVICE void dkv_mma(const facts& s, const sources<T>& in, const upstream<
   using walk_type = query_walk<queries>;
   const auto fetch = [&](const walk_type& walk, unsigned stage) {
     const unsigned row = stream_from + 2 * queries * stage;
-    bring_half<queries, D>(tile, row, start_of(in.q, walk.b, walk.head, s.query_starts), in.q.row, in.q.vectors,
-                           walk.first(), walk.at.queries, s.width);
-    bring_half<queries, D>(tile, row + queries, start_of(up.dout, walk.b, walk.head, s.query_starts), up.dout.row,
-                           up.dout.vectors, walk.first(), walk.at.queries, s.width);
+    bring_queries<queries, D>(tile, row, s, in.q, walk.at, walk.b, walk.head, walk.first());
+    bring_queries<queries, D>(tile, row + queries, s, up.dout, walk.at, walk.b, walk.head, walk.first());
     if (t < queries) {
-      const int i = walk.first() + static_cast<int>(t);
-      const bool row_is = cu::inside(i < walk.at.queries);
-      slse(queries * stage + t) = row_is ? usable(up.lse[fact_at(s, walk.b, walk.head, i)]) : INFINITY;
-      sdelta(queries * stage + t) = row_is ? up.delta[fact_at(s, walk.b, walk.head, i)] : 0.0f;
+      const auto known = row_facts_of(s, up, walk.at, walk.b, walk.head, walk.first() + static_cast<int>(t));
+      slse(queries * stage + t) = known.lse;
+      sdelta(queries * stage + t) = known.delta;
     }
   };
   const auto use = [&](const walk_type& walk, unsigned stage) {

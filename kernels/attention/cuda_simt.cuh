@@ -26,6 +26,20 @@ HOCKET_DEVICE void bring_f32(Tile& tile, const T* x, std::size_t row, int first,
   }
 }
 
+/// The same of queries: rows first ... of head h of item b.
+template <unsigned Rows, unsigned D, class T, class Tile>
+HOCKET_DEVICE void bring_queries(Tile& tile, const facts& s, const lines<const T>& x, const item& at, unsigned b,
+                                 unsigned h, int first) {
+  bring_f32<Rows, D>(tile, start_of(x, b, h, s.query_starts), x.row, first, at.queries, s.width);
+}
+
+/// Rows of keys and of their values.
+template <unsigned Rows, unsigned D, class T, class Tile>
+HOCKET_DEVICE void bring_pair(Tile& k, Tile& v, const key_tile<T>& from, unsigned width) {
+  bring_f32<Rows, D>(k, from.k, from.k_row, from.first, from.end, width);
+  bring_f32<Rows, D>(v, from.v, from.v_row, from.first, from.end, width);
+}
+
 /// Writes columns t % 8 + 8 w of one row of x.
 template <unsigned W, class T>
 HOCKET_DEVICE void put_row(T* x, std::size_t row, int i, int end, unsigned width, const float (&values)[W], float by) {
@@ -87,7 +101,7 @@ HOCKET_DEVICE void forward_simt(const facts& s, const sources<T>& in, const line
   HOCKET_SHARED(weights, cu::array<float, rows, keys + 1>);
   const unsigned line = cu::thread_x() / 8 * R, column = cu::thread_x() % 8;
   const item at = item_of(s, b);
-  bring_f32<rows, D>(sq, start_of(in.q, b, h, s.query_starts), in.q.row, first, at.queries, s.width);
+  bring_queries<rows, D>(sq, s, in.q, at, b, h, first);
   float peak[R], sum[R], mixed[R][W] = {};
   HOCKET_UNROLL
   for (unsigned r = 0; r < R; ++r) {
@@ -96,8 +110,7 @@ HOCKET_DEVICE void forward_simt(const facts& s, const sources<T>& in, const line
   }
   for (key_walk<keys> walk(s, at, first, first + static_cast<int>(rows)); !walk.done(); walk.advance(s)) {
     const auto tile = keys_at(s, in, at, b, h / (s.heads / s.kv_heads), walk.own(), walk.first());
-    bring_f32<keys, D>(sk, tile.k, tile.k_row, tile.first, tile.end, s.width);
-    bring_f32<keys, D>(sv, tile.v, tile.v_row, tile.first, tile.end, s.width);
+    bring_pair<keys, D>(sk, sv, tile, s.width);
     cu::sync();
     float score[R][C] = {};
     products<D>(score, sq, sk, line, column);
@@ -154,20 +167,15 @@ HOCKET_DEVICE void dq_simt(const facts& s, const sources<T>& in, const upstream<
   HOCKET_SHARED(slopes, cu::array<float, rows, keys + 1>);
   const unsigned line = cu::thread_x() / 8 * R, column = cu::thread_x() % 8;
   const item at = item_of(s, b);
-  bring_f32<rows, D>(sq, start_of(in.q, b, h, s.query_starts), in.q.row, first, at.queries, s.width);
-  bring_f32<rows, D>(sdout, start_of(up.dout, b, h, s.query_starts), up.dout.row, first, at.queries, s.width);
-  float lse[R], delta[R], mixed[R][W] = {};
+  bring_queries<rows, D>(sq, s, in.q, at, b, h, first);
+  bring_queries<rows, D>(sdout, s, up.dout, at, b, h, first);
+  row_facts known[R];
+  float mixed[R][W] = {};
   HOCKET_UNROLL
-  for (unsigned r = 0; r < R; ++r) {
-    const int i = first + static_cast<int>(line + r);
-    const bool row = cu::inside(i < at.queries);
-    lse[r] = row ? usable(up.lse[fact_at(s, b, h, i)]) : INFINITY;
-    delta[r] = row ? up.delta[fact_at(s, b, h, i)] : 0.0f;
-  }
+  for (unsigned r = 0; r < R; ++r) known[r] = row_facts_of(s, up, at, b, h, first + static_cast<int>(line + r));
   for (key_walk<keys> walk(s, at, first, first + static_cast<int>(rows)); !walk.done(); walk.advance(s)) {
     const auto tile = keys_at(s, in, at, b, h / (s.heads / s.kv_heads), walk.own(), walk.first());
-    bring_f32<keys, D>(sk, tile.k, tile.k_row, tile.first, tile.end, s.width);
-    bring_f32<keys, D>(sv, tile.v, tile.v_row, tile.first, tile.end, s.width);
+    bring_pair<keys, D>(sk, sv, tile, s.width);
     cu::sync();
     float score[R][C] = {}, dp[R][C] = {};
     products<D>(score, sq, sk, line, column);
@@ -177,9 +185,9 @@ HOCKET_DEVICE void dq_simt(const facts& s, const sources<T>& in, const upstream<
     for (unsigned c = 0; c < C; ++c) {
       const int i = first + static_cast<int>(line + r), j = tile.first + static_cast<int>(column + 8 * c);
       const float p = sees(s, at, tile.own, tile.end, i, j)
-                          ? cu::exp_of(score_of(s, score[r][c], b, h, tile.own, i, j) - lse[r])
+                          ? cu::exp_of(score_of(s, score[r][c], b, h, tile.own, i, j) - known[r].lse)
                           : 0.0f;
-      slopes(line + r, column + 8 * c) = p * (dp[r][c] - delta[r]);
+      slopes(line + r, column + 8 * c) = p * (dp[r][c] - known[r].delta);
     }
     cu::sync_warp();
     mix<keys>(mixed, slopes, sk, line, column);
@@ -208,21 +216,17 @@ HOCKET_DEVICE void dkv_simt(const facts& s, const sources<T>& in, const upstream
   HOCKET_SHARED(sdelta, cu::array<float, queries>);
   const unsigned t = cu::thread_x(), line = t / 8 * R, column = t % 8;
   const auto tile = keys_at(s, in, item_of(s, b), b, kv_head, mine.own, mine.first);
-  bring_f32<rows, D>(sk, tile.k, tile.k_row, tile.first, tile.end, s.width);
-  bring_f32<rows, D>(sv, tile.v, tile.v_row, tile.first, tile.end, s.width);
+  bring_pair<rows, D>(sk, sv, tile, s.width);
   float dk[R][W] = {}, dv[R][W] = {};
   for (query_walk<queries> walk(s, mine.own, mine.first, mine.first + static_cast<int>(rows), b, mine.items, kv_head);
        !walk.done(); walk.advance(s)) {
     const item& at = walk.at;
-    bring_f32<queries, D>(sq, start_of(in.q, walk.b, walk.head, s.query_starts), in.q.row, walk.first(), at.queries,
-                          s.width);
-    bring_f32<queries, D>(sdout, start_of(up.dout, walk.b, walk.head, s.query_starts), up.dout.row, walk.first(),
-                          at.queries, s.width);
+    bring_queries<queries, D>(sq, s, in.q, at, walk.b, walk.head, walk.first());
+    bring_queries<queries, D>(sdout, s, up.dout, at, walk.b, walk.head, walk.first());
     if (t < queries) {
-      const int i = walk.first() + static_cast<int>(t);
-      const bool row = cu::inside(i < at.queries);
-      slse(t) = row ? usable(up.lse[fact_at(s, walk.b, walk.head, i)]) : INFINITY;
-      sdelta(t) = row ? up.delta[fact_at(s, walk.b, walk.head, i)] : 0.0f;
+      const auto known = row_facts_of(s, up, at, walk.b, walk.head, walk.first() + static_cast<int>(t));
+      slse(t) = known.lse;
+      sdelta(t) = known.delta;
     }
     cu::sync();
     float score[R][C] = {}, dp[R][C] = {};

@@ -231,4 +231,18 @@ HOCKET_DEVICE std::size_t fact_at(const facts& s, unsigned b, unsigned h, int i)
   return (static_cast<std::size_t>(b) * s.heads + h) * s.queries + static_cast<std::size_t>(i);
 }
 
+/// What the backward pass knows of a row: its log-sum-exp as `usable` gives it, and the sum of dout out.
+struct row_facts {
+  float lse, delta;
+};
+
+/// Of row i of head h; a row past the item's queries has no probabilities.
+template <class T>
+HOCKET_DEVICE row_facts row_facts_of(const facts& s, const upstream<T>& up, const item& at, unsigned b, unsigned h,
+                                     int i) {
+  if (!cu::inside(i < at.queries)) return {INFINITY, 0.0f};
+  const std::size_t row = fact_at(s, b, h, i);
+  return {usable(up.lse[row]), up.delta[row]};
+}
+
 }  // namespace hocket::kernels::attention::gpu

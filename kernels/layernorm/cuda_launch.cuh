@@ -12,10 +12,6 @@ struct kept {
   view<float, 1> mean, inverse_sd;
 };
 
-inline launch_shape grid_of(std::size_t rows) {
-  return {
-      {static_cast<unsigned>((rows + warps_per_block - 1) / warps_per_block), 1, 1}, {32 * warps_per_block, 1, 1}, 0};
-}
 inline std::size_t row_tiles(std::size_t rows) { return (rows + tile_rows - 1) / tile_rows; }
 /// Floats of workspace that `backward` needs: partial sums of gain and bias.
 inline std::size_t workspace(const layernorm::shape& s) { return 2 * row_tiles(s.rows) * s.columns; }
@@ -38,8 +34,8 @@ void forward(const Device& device, norm kind, view<const T, 2> x, view<const flo
   if (x.empty()) return;
   const auto [name, kernel] =
       layer ? HOCKET_ENTRY(T, hocket_layernorm_forward) : HOCKET_ENTRY(T, hocket_rmsnorm_forward);
-  launch(device, name, grid_of(rows), kernel, x.data(), gain.data(), bias.data(), eps, y.data(), keep.mean.data(),
-         keep.inverse_sd.data(), static_cast<unsigned>(rows), static_cast<unsigned>(columns));
+  launch(device, name, warp_per_row(rows, warps_per_block), kernel, x.data(), gain.data(), bias.data(), eps, y.data(),
+         keep.mean.data(), keep.inverse_sd.data(), static_cast<unsigned>(rows), static_cast<unsigned>(columns));
 }
 
 /// dx (rows, columns), dgain and dbias (columns) from what the forward pass read and kept. dbias is not written by RMS
@@ -65,7 +61,7 @@ void backward(const Device& device, norm kind, view<const T, 2> x, view<const fl
   {
     const auto [name, kernel] =
         layer ? HOCKET_ENTRY(T, hocket_layernorm_backward) : HOCKET_ENTRY(T, hocket_rmsnorm_backward);
-    launch(device, name, grid_of(rows), kernel, x.data(), gain.data(), dy.data(),
+    launch(device, name, warp_per_row(rows, warps_per_block), kernel, x.data(), gain.data(), dy.data(),
            static_cast<const float*>(keep.mean.data()), static_cast<const float*>(keep.inverse_sd.data()), dx.data(),
            rows_u, columns_u);
   }

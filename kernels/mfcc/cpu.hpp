@@ -30,20 +30,6 @@
 
 namespace hocket::kernels::mfcc {
 
-inline constexpr std::ptrdiff_t outside = -1;
-
-/// Index of the sample that stands at position i of a clip of n samples, outside for a zero. Reflections go on for as
-/// long as needed: period 2 (n - 1), or 2 n where the edge is repeated.
-constexpr std::ptrdiff_t padded_index(padding pad, std::ptrdiff_t i, std::ptrdiff_t n) {
-  if (i >= 0 && i < n) return i;
-  if (n <= 0 || pad == padding::none || pad == padding::constant) return outside;
-  if (pad == padding::edge || n == 1) return i < 0 ? 0 : n - 1;
-  const bool repeated = pad == padding::edge_mirror;
-  const std::ptrdiff_t period = repeated ? 2 * n : 2 * (n - 1);
-  const std::ptrdiff_t at = (i % period + period) % period;
-  return at < n ? at : period - at - (repeated ? 1 : 0);
-}
-
 /// Samples that frames are cut from.
 template <Real T>
 struct span_of_samples {

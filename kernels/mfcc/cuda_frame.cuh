@@ -20,18 +20,6 @@ HOCKET_DEVICE float at_least(float x, float least HOCKET_SITE_PARAMETER) {
   return x != x ? x : cu::larger(least, x HOCKET_SITE_ARGUMENT);
 }
 
-/// Index of the sample that stands at position i of a clip of n samples, negative for a zero; see padded_index in
-/// cpu.hpp.
-HOCKET_DEVICE std::int64_t source_index(padding pad, std::int64_t i, std::int64_t n) {
-  if (i >= 0 && i < n) return i;
-  if (n <= 0 || pad == padding::none || pad == padding::constant) return -1;
-  if (pad == padding::edge || n == 1) return i < 0 ? 0 : n - 1;
-  const bool repeated = pad == padding::edge_mirror;
-  const std::int64_t period = repeated ? 2 * n : 2 * (n - 1);
-  const std::int64_t at = (i % period + period) % period;
-  return at < n ? at : period - at - (repeated ? 1 : 0);
-}
-
 /// The samples of one channel of a clip, as one frame sees them.
 template <class Sample>
 struct frame_reader {
@@ -72,7 +60,7 @@ HOCKET_DEVICE float sample(const chain& c, const frame_reader<Sample>& from, uns
   if (!from.inner) {
     const std::int64_t n = from.length, half = c.turn;
     if (half > 0 && at == n + half - 1 && n >= 2 * c.hop && n % c.hop == 0) at = n - half + 1;  // tables::position
-    at = source_index(c.pad, at, n);
+    at = padded_index(c.pad, at, n);
     if (!cu::inside(at >= 0)) return 0.0f;
   } else if (c.clip_preemphasis == 0.0f) {
     return value_of(from.data[at]);

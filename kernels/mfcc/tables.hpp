@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include <hocket/core/config.hpp>
 #include <hocket/core/dtype.hpp>
 
 namespace hocket::kernels::mfcc {
@@ -22,6 +23,21 @@ enum class padding {
   edge,         ///< x[0] x[0] | x[0] x[1]: the edge is held
   edge_mirror,  ///< x[1] x[0] | x[0] x[1]: the edge is repeated (Kaldi's snip_edges = false; numpy's "symmetric")
 };
+
+/// Where no sample of the clip stands: a zero.
+inline constexpr std::int64_t outside = -1;
+
+/// Index of the sample that stands at position i of a clip of n samples, outside for a zero. Reflections go on for as
+/// long as needed: period 2 (n - 1), or 2 n where the edge is repeated.
+HOCKET_HD constexpr std::int64_t padded_index(padding pad, std::int64_t i, std::int64_t n) {
+  if (i >= 0 && i < n) return i;
+  if (n <= 0 || pad == padding::none || pad == padding::constant) return outside;
+  if (pad == padding::edge || n == 1) return i < 0 ? 0 : n - 1;
+  const bool repeated = pad == padding::edge_mirror;
+  const std::int64_t period = repeated ? 2 * n : 2 * (n - 1);
+  const std::int64_t at = (i % period + period) % period;
+  return at < n ? at : period - at - (repeated ? 1 : 0);
+}
 
 /// Where the chain stops.
 enum class stage { stft, power, mel, log_mel, mfcc };

@@ -6,11 +6,6 @@
 
 namespace hocket::kernels::softmax::gpu {
 
-inline launch_shape grid_of(std::size_t rows) {
-  return {
-      {static_cast<unsigned>((rows + warps_per_block - 1) / warps_per_block), 1, 1}, {32 * warps_per_block, 1, 1}, 0};
-}
-
 /// y (rows, columns) = softmax over the columns of x; y may be x. T is float, f16 or bf16; device memory.
 template <CudaDevice Device, class T>
 void forward(const Device& device, view<const T, 2> x, view<T, 2> y) {
@@ -18,8 +13,8 @@ void forward(const Device& device, view<const T, 2> x, view<T, 2> y) {
   require_on_device(device, "softmax: y", y, x.extents());
   if (x.empty()) return;
   const auto [name, kernel] = HOCKET_ENTRY(T, hocket_softmax_forward);
-  launch(device, name, grid_of(x.extent(0)), kernel, x.data(), y.data(), static_cast<unsigned>(x.extent(0)),
-         static_cast<unsigned>(x.extent(1)));
+  launch(device, name, warp_per_row(x.extent(0), warps_per_block), kernel, x.data(), y.data(),
+         static_cast<unsigned>(x.extent(0)), static_cast<unsigned>(x.extent(1)));
 }
 
 /// dx (rows, columns) from y = softmax(x) and dy; dx may be dy.
@@ -30,8 +25,8 @@ void backward(const Device& device, view<const T, 2> y, view<const T, 2> dy, vie
   require_on_device(device, "softmax: dx", dx, y.extents());
   if (y.empty()) return;
   const auto [name, kernel] = HOCKET_ENTRY(T, hocket_softmax_backward);
-  launch(device, name, grid_of(y.extent(0)), kernel, y.data(), dy.data(), dx.data(), static_cast<unsigned>(y.extent(0)),
-         static_cast<unsigned>(y.extent(1)));
+  launch(device, name, warp_per_row(y.extent(0), warps_per_block), kernel, y.data(), dy.data(), dx.data(),
+         static_cast<unsigned>(y.extent(0)), static_cast<unsigned>(y.extent(1)));
 }
 
 }  // namespace hocket::kernels::softmax::gpu

@@ -7,22 +7,13 @@
 
 #include "catch.hpp"
 #include "cuda_host/machine.hpp"
+#include "error_kind.hpp"
 
 using namespace hocket;
+using tests::error_of, tests::starts;
 
 namespace {
 
-/// "kind: message" of what `body` throws, "" when it throws nothing.
-template <class Body>
-std::string error_of(Body&& body) {
-  try {
-    body();
-  } catch (const error& problem) {
-    return text(name_of(problem.kind()), ": ", problem.what());
-  }
-  return "";
-}
-bool starts(const std::string& text, const std::string& with) { return text.rfind(with, 0) == 0; }
 bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 }  // namespace

@@ -15,21 +15,13 @@
 #include <hocket/kernels/fft/reference.hpp>
 
 #include "catch.hpp"
+#include "error_kind.hpp"
 
 using namespace hocket;
+using tests::kind_of;
 namespace gemm = kernels::gemm;
 
 namespace {
-
-template <class Body>
-std::string kind_of(Body&& body) {
-  try {
-    body();
-  } catch (const error& problem) {
-    return std::string(name_of(problem.kind()));
-  }
-  return "accepted";
-}
 
 /// count stored matrices (rows, columns), rows ld apart, `stride` apart; NaN between them.
 template <class T>

@@ -19,6 +19,7 @@
 #include "catch.hpp"
 #include "cuda_host/machine.hpp"
 #include "cuda_host/mutants.hpp"
+#include "error_kind.hpp"
 #include "kernels/mfcc/conventions.hpp"
 #include "machine_sets.hpp"
 
@@ -423,14 +424,7 @@ TEST_CASE("mfcc on CUDA: the tests notice every damage to the kernels", "[mfcc][
 }
 
 TEST_CASE("mfcc on CUDA: what does not fit is refused by name", "[mfcc][cuda_host]") {
-  const auto kind_of = [](auto&& what) {
-    try {
-      what();
-    } catch (const error& e) {
-      return std::string(name_of(e.kind()));
-    }
-    return std::string("accepted");
-  };
+  using tests::kind_of;
   const auto of = [](std::size_t n) { return simple_tables(n, false, room::peak_scope::none); };
   CHECK(kind_of([&] { gpu::plan(of(7200), stage::mfcc); }) == "accepted");
   CHECK(kind_of([&] { gpu::plan(of(8192), stage::mfcc); }) == "unsupported_shape");

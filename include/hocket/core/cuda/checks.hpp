@@ -22,6 +22,12 @@ void require_on_device(const Device& device, const char* what, view<T, Rank> a, 
   require_device_memory(device, what, a.data(), a.size() * sizeof(T));
 }
 
+/// A launch of one warp a row, `warps_per_block` of them in a block.
+inline launch_shape warp_per_row(std::size_t rows, unsigned warps_per_block) {
+  return {
+      {static_cast<unsigned>((rows + warps_per_block - 1) / warps_per_block), 1, 1}, {32 * warps_per_block, 1, 1}, 0};
+}
+
 /// The entry point of T among those of float, f16 and bf16.
 template <class T, class F32, class F16, class Bf16>
 constexpr auto by_type(F32 f32_entry, F16 f16_entry, Bf16 bf16_entry) {
