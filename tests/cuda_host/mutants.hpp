@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cuda_host/executor.hpp"
+#include "cuda_host/fiber.hpp"
 
 namespace hocket::cuda_host {
 
@@ -41,6 +42,9 @@ mutation_report try_mutants(Checks&& checks) {
   if (!undamaged) throw std::runtime_error("the checks fail on the undamaged kernel");
   mutation_report report;
   for (const auto& site : sites) {
+#if defined(HOCKET_ASAN_FIBERS)  // the sanitizer ends the program at a write outside, so this damage is left to others
+    if (site.kind == mutant::bounds) continue;
+#endif
     mutations = {};
     mutations.armed = &site;
     const bool survived = passes();
