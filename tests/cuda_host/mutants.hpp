@@ -13,11 +13,11 @@
 namespace hocket::cuda_host {
 
 struct mutation_report {
-  std::size_t killed = 0;
+  std::size_t killed = 0, untried = 0;
   std::vector<mutation_site> survivors;
-  std::size_t total() const { return killed + survivors.size(); }
+  std::size_t total() const { return killed + untried + survivors.size(); }
   std::string message() const {
-    std::string out = text(killed, " of ", total(), " mutants killed");
+    std::string out = text(killed, " of ", total(), " mutants killed, ", untried, " not tried");
     for (const auto& site : survivors)
       out += text("\n  survived: ", name_of(site.kind), " at ", site.file.substr(site.file.rfind('/') + 1), ":",
                   site.line, ":", site.column);
@@ -43,7 +43,10 @@ mutation_report try_mutants(Checks&& checks) {
   mutation_report report;
   for (const auto& site : sites) {
 #if defined(HOCKET_ASAN_FIBERS)  // the sanitizer ends the program at a write outside, so this damage is left to others
-    if (site.kind == mutant::bounds) continue;
+    if (site.kind == mutant::bounds) {
+      ++report.untried;
+      continue;
+    }
 #endif
     mutations = {};
     mutations.armed = &site;
