@@ -14,6 +14,7 @@
 
 #include "catch.hpp"
 #include "cuda_host/vendors.hpp"
+#include "error_kind.hpp"
 
 namespace {
 
@@ -22,6 +23,7 @@ using linalg::pca_eigenvalue_promise;
 using linalg::pca_model;
 using linalg::pca_options;
 using linalg::pca_solver;
+using tests::error_of, tests::starts;
 
 /// (n,d) around an offset that differs by column; the spread of column j is (j + 1)^-exponent, mixed by a reflection.
 std::vector<float> data_of(std::size_t n, std::size_t d, double exponent, double offset) {
@@ -101,16 +103,6 @@ std::size_t launches(const std::string& stem) {
     if (name.rfind(stem, 0) == 0) sum += count;
   return sum;
 }
-
-std::string error_of(const auto& body) {
-  try {
-    body();
-  } catch (const error& problem) {
-    return text(name_of(problem.kind()), ": ", problem.what());
-  }
-  return "";
-}
-bool starts(const std::string& text, const std::string& with) { return text.rfind(with, 0) == 0; }
 
 }  // namespace
 
@@ -258,6 +250,31 @@ TEST_CASE("rank-deficient data, a constant column and no variance at all on CUDA
   const auto share = fit_on(machine, data, n, d, options_of(pca_solver::automatic, "0.9", "best"));
   CHECK(share.n_components < 6);
   CHECK(share.residual < 0.1);
+}
+
+TEST_CASE("about as many components as the rank on CUDA", "[pca][cuda_host]") {
+  constexpr std::size_t n = 300, d = 64, constant = 3;
+  auto data = data_of(n, d, 0.5, 0);
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 0; j < constant; ++j) data[i * d + 20 * j] = 7;
+  const auto squares = exact_squares(n, d, data);
+  cuda_host::machine_with_vendors machine;
+  for (const bool fixed : {false, true})
+    for (const std::size_t k : {d - constant - 1, d - constant, d - constant + 1, d}) {
+      INFO("k = " << k << (fixed ? ", a fixed number of products" : ""));
+      auto options = options_of(pca_solver::randomized, text(k), "best");
+      if (!fixed) options.n_iter.reset();
+      check_model(fit_on(machine, data, n, d, options), squares, pca_eigenvalue_promise);
+    }
+  // rank 8 in 64 columns, one of the nine constant: most of what the random block holds is rounding
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = 9; j < d; ++j) data[i * d + j] = data[i * d + j % 9] * static_cast<float>(1 + j % 5);
+  const auto few = exact_squares(n, d, data);
+  for (const std::size_t k : std::vector<std::size_t>{8, 9, 30}) {
+    INFO("rank 8, k = " << k);
+    check_model(fit_on(machine, data, n, d, options_of(pca_solver::randomized, text(k), "own")), few,
+                pca_eigenvalue_promise);
+  }
 }
 
 TEST_CASE("a padded view is fitted like a dense one", "[pca][cuda_host]") {
