@@ -120,3 +120,28 @@ TEST_CASE("added tokens follow their options", "[text][tokenizer_files]") {
   CHECK(with(token("Café Au", "")).encode_words("CAFÉ AU") == base.encode_words("CAFÉ AU"));
   CHECK_THROWS_AS(with(hocket::text("{\"id\":", next + 1, ",\"content\":\"<x>\"}")), error);
 }
+
+TEST_CASE("a damaged tokenizer.json is refused or makes a tokenizer that runs", "[text][tokenizer_files]") {
+  std::string good = tests::file_text(tests::text_oracles / "small" / "tokenizer.json");
+  const std::size_t vocab = good.find("\"vocab\":{");  // the last member of the last member
+  REQUIRE(vocab != std::string::npos);
+  good.resize(vocab);
+  good += "\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"[MASK]\":4,\"a\":5,\"##b\":6}}}";
+  const tests::temporary_folder folder;
+  philox random(11);
+  std::size_t accepted = 0, refused = 0;
+  for (int round = 0; round < 3000; ++round) {
+    const auto bytes = tests::damaged({good.begin(), good.end()}, random);
+    io::write_file(folder / "tokenizer.json", {std::as_bytes(std::span(bytes))});
+    try {
+      const auto tokenizer = texts::tokenizer::load(folder / ".");
+      for (const texts::token_id id : tokenizer.encode_pair("ab [SEP] é \xFF", "[MASK]b").ids) tokenizer.token(id);
+      ++accepted;
+    } catch (const error& problem) {
+      if (problem.kind() != errc::bad_file) throw;
+      ++refused;
+    }
+  }
+  CHECK(accepted > 0);
+  CHECK(refused > 0);
+}
