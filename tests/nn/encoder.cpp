@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <span>
+#include <utility>
 
 #include <hocket/core/rng.hpp>
 #include <hocket/nn/optimizer.hpp>
@@ -101,6 +103,73 @@ TEST_CASE("in f64 the small encoder is exact: 200 parameters by finite differenc
     const double slope = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * h);
     x = before;
     result.add(std::abs(slope - p->gradient().data()[at]), std::sqrt(epsilon) * largest);
+  }
+  INFO(result.message());
+  CHECK(result);
+}
+
+TEST_CASE("methods take part through hooks: low-rank terms that start at zero, and prefixes", "[encoder]") {
+  tiny<double> given;
+  given.parameters.train_only({"head*"});
+  const std::size_t d = given.config.hidden_size, rank = 2, rows = 3;
+  nn::parameter_set<double> added;
+  philox random(31);
+  const auto filled = [&](nn::parameter<double>& p) -> nn::parameter<double>& {
+    for (double& x : std::span(p.writable().data(), p.size())) x = random.next_normal();
+    return p;
+  };
+  nn::encoder_hooks<double> hooks;
+  hooks.linear = [&](nn::tape<double>& t, std::span<const std::string> modules, nn::value x,
+                     const nn::linear_options& options) {
+    const nn::encoder<double> model(given.config, given.parameters);
+    std::vector<nn::linear_weights> weights;
+    for (const auto& module : modules) weights.push_back(model.weights_of(t, module));
+    if (modules.size() != 3 || modules[0].find(".0.") == std::string::npos) return nn::linear(t, x, weights, options);
+    // B A on the queries of the first layer, B = 0.
+    const nn::value a = t.parameter(filled(added.add("A", rank, d))), b = t.parameter(added.add("B", 3 * d, rank));
+    return nn::linear(t, nn::linear(t, x, {{a}}), {{b}}, {nn::activation::none, 0, nn::linear(t, x, weights)});
+  };
+  const batch b(given.expected, "");
+  classifier<double> plain(given.config, given.parameters), with(given.config, given.parameters, {}, {}, 1, hooks);
+  for (auto* model : {&plain, &with}) {
+    model->set(b);
+    model->forward();
+  }
+  for (std::size_t i = 0; i < plain.hidden.size(); ++i) {
+    const auto one = plain.t.read(plain.hidden[i]), other = with.t.read(with.hidden[i]);
+    CHECK(std::memcmp(one.data(), other.data(), one.size() * sizeof(double)) == 0);
+  }
+  with.t.backward();
+  CHECK(max_abs(added.at("A").gradient().data(), added.at("A").size()) == 0);  // B is 0
+  CHECK(max_abs(added.at("B").gradient().data(), added.at("B").size()) > 0);
+
+  hooks.linear = {};
+  hooks.prefix = [&](nn::tape<double>& t, std::size_t layer) {
+    const auto part = [&](const char* name) { return t.parameter(filled(added.add(text(name, layer), rows, d))); };
+    const nn::value keys = part("keys"), values = part("values");
+    return std::pair{keys, values};
+  };
+  classifier<double> prefixed(given.config, given.parameters, {}, {}, 1, hooks);
+  prefixed.set(b);
+  CHECK(prefixed.forward() != plain.t.scalar(plain.loss));
+  prefixed.t.backward();
+  const double epsilon = std::numeric_limits<double>::epsilon(), h = std::pow(epsilon, 0.2);
+  comparison result;
+  for (const char* name : {"keys0", "values1"}) {
+    auto& p = added.at(name);
+    const double largest = max_abs(p.gradient().data(), p.size());
+    CHECK(largest > 0);
+    for (std::size_t i = 0; i < p.size(); i += 7) {
+      double& x = p.writable().data()[i];
+      const double before = x;
+      const auto loss = [&](double step) {
+        x = before + step * h;
+        return prefixed.forward();
+      };
+      const double slope = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * h);
+      x = before;
+      result.add(std::abs(slope - p.gradient().data()[i]), std::sqrt(epsilon) * std::max(largest, std::abs(loss(0))));
+    }
   }
   INFO(result.message());
   CHECK(result);

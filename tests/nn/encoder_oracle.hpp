@@ -63,14 +63,14 @@ struct recording {
 template <Real T>
 struct classifier {
   classifier(const nn::encoder_config& config, nn::parameter_set<T>& parameters, const cpu& device = {},
-             const recording& how = {}, std::uint64_t seed = 1)
+             const recording& how = {}, std::uint64_t seed = 1, const nn::encoder_hooks<T>& hooks = {})
       : t(device, seed), rows(t, config, how.items, how.tokens, how.longest) {
     const nn::encoder<T> model(config, parameters);
     labels = t.indices("labels", rows.items(), classes);
-    const auto states = model.record(t, rows, {how.dropout, how.checkpoint_layers});
+    const auto states = model.record(t, rows, {how.dropout, how.checkpoint_layers}, hooks);
     hidden = states.hidden;
     mean = model.embed(t, rows, states.last(), nn::encoder_pooling::mean, false);
-    pooler = model.pooler(t, rows, states.last());
+    pooler = model.pooler(t, rows, states.last(), hooks);
     logits = nn::linear(t, nn::concat_columns(t, {mean, pooler}), {model.weights_of(t, "head")});
     loss = nn::cross_entropy(t, logits, labels, smoothing);
     std::vector<nn::value> keep{mean, pooler, logits};
