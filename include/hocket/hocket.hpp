@@ -1,4 +1,5 @@
-// The umbrella: every public CPU header, layer by layer. No vendor file is included from here; add one by choice.
+// The umbrella of audio features, PCA, regression and statistics on the CPU, layer by layer. models.hpp adds what reads,
+// runs and trains models of text. No vendor file is included from here; add one by choice.
 #pragma once
 
 // core: views, errors, options, devices
@@ -14,9 +15,7 @@
 #include <hocket/core/view.hpp>
 
 // io: files (recordings need libsndfile: include <hocket/io/audio_file.hpp> yourself)
-#include <hocket/io/json.hpp>
 #include <hocket/io/npy.hpp>
-#include <hocket/io/safetensors.hpp>
 #include <hocket/io/tsv.hpp>
 
 // eval: metrics and statistics
@@ -33,31 +32,11 @@
 #include <hocket/audio/stft.hpp>
 #include <hocket/audio/stream.hpp>
 
-// text: words to ids (namespace hocket::texts)
-#include <hocket/text/batching.hpp>
-#include <hocket/text/tokenizer.hpp>
-
 // linalg: products, principal components
 #include <hocket/linalg/gemm.hpp>
 #include <hocket/linalg/incremental_pca.hpp>
 #include <hocket/linalg/pca.hpp>
 
-// nn: tape, layers, losses, optimisers, checkpoints, encoders; optimisation, classification
-#include <hocket/nn/checkpoint.hpp>
-#include <hocket/nn/encoder.hpp>
-#include <hocket/nn/encoder_config.hpp>
+// nn: optimisation, classification
 #include <hocket/nn/lbfgs.hpp>
 #include <hocket/nn/logistic_regression.hpp>
-#include <hocket/nn/memory_plan.hpp>
-#include <hocket/nn/op.hpp>
-#include <hocket/nn/ops/arrange.hpp>
-#include <hocket/nn/ops/layers.hpp>
-#include <hocket/nn/ops/linear.hpp>
-#include <hocket/nn/ops/losses.hpp>
-#include <hocket/nn/ops/pointwise.hpp>
-#include <hocket/nn/optimizer.hpp>
-#include <hocket/nn/parameter.hpp>
-#include <hocket/nn/sampler.hpp>
-#include <hocket/nn/schedule.hpp>
-#include <hocket/nn/tape.hpp>
-#include <hocket/nn/tape_compile.hpp>

@@ -19,10 +19,11 @@ MAY_INCLUDE = {
     "fusion": ["attention"], "peft": ["attention"],
     "recommend": ["fusion", "peft"], "music": ["fusion", "peft"],
     "hocket.hpp": ["recommend", "music"],
-    "hocket.cuh": ["hocket.hpp"],
+    "models.hpp": ["hocket.hpp"],
+    "hocket.cuh": ["models.hpp"],
 }
 # core serves kernel authors too, measure serves benches and experiments: the umbrella takes what it needs of them.
-UMBRELLA_ROOMS = set(MAY_INCLUDE) - {"core", "kernels", "measure", "hocket.hpp", "hocket.cuh"}
+UMBRELLA_ROOMS = set(MAY_INCLUDE) - {"core", "kernels", "measure", "hocket.hpp", "models.hpp", "hocket.cuh"}
 KERNEL_ARMS = re.compile(r"kernels/.*/arms\.hpp$")
 MAX_LINES = 800
 SOURCES = {".hpp", ".cpp", ".inl", ".cuh", ".cu", ".py", ".cmake"}
@@ -126,12 +127,14 @@ def reached_by_umbrella(root, name="hocket.hpp"):
 
 
 def umbrella(root):
-    """hocket.hpp reaches every public header but those that need an optional library, and no vendor header; hocket.cuh reaches
-    what runs on CUDA."""
+    """hocket.hpp and models.hpp reach every public header but those that need an optional library, and no vendor header;
+    hocket.cuh reaches what runs on CUDA."""
     if not (root / "include" / "hocket" / "hocket.hpp").is_file():
         yield "include/hocket/hocket.hpp is missing"
         return
     reached = reached_by_umbrella(root)
+    if (root / "include" / "hocket" / "models.hpp").is_file():
+        reached |= reached_by_umbrella(root, "models.hpp")
     for path, lines in reached.items():
         for number, include in lines:
             if include.startswith(VENDOR_HEADERS):
@@ -139,7 +142,7 @@ def umbrella(root):
     for path, room in headers(root):
         public = room in UMBRELLA_ROOMS and path.suffix == ".hpp" and "detail" not in path.parts
         if public and path.resolve() not in reached and not needs_optional_library(root, path):
-            yield f"{path.relative_to(root)}: not in hocket.hpp"
+            yield f"{path.relative_to(root)}: not in hocket.hpp or models.hpp"
     on_cuda = reached_by_umbrella(root, "hocket.cuh") if (root / "include" / "hocket" / "hocket.cuh").is_file() else {}
     for path, room in headers(root):
         launches = room == "kernels" and path.name == "cuda_launch.cuh"
