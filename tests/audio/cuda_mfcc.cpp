@@ -13,11 +13,13 @@
 
 #include "catch.hpp"
 #include "cuda_host/machine.hpp"
+#include "error_kind.hpp"
 
 namespace {
 
 using namespace hocket;
 using audio::feature;
+using tests::kind_of;
 
 std::vector<float> noise(std::size_t n, std::uint64_t seed) {
   philox random(seed);
@@ -40,15 +42,6 @@ comparison against_cpu(const audio::matrix<T>& ours, const audio::matrix<T>& cpu
     result.add(static_cast<double>(std::abs(Wide(ours.values[i]) - cpu64.values[i])),
                peer_bound<float>(error, largest));
   return result;
-}
-
-std::string kind_of(const auto& body) {
-  try {
-    body();
-  } catch (const error& problem) {
-    return std::string(name_of(problem.kind()));
-  }
-  return "accepted";
 }
 
 }  // namespace
