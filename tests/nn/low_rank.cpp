@@ -75,7 +75,7 @@ TEST_CASE("gradients of low-rank terms in a linear", "[gradients][low_rank]") {
 
 TEST_CASE("gradients of projections down", "[gradients][low_rank]") {
   for (const double dropout : {0.0, 0.4})
-    for (const std::size_t in : {1, 191, 192, 193, 400})
+    for (const std::size_t in : {1U, 191U, 192U, 193U, 400U})
       check_gradients(
           text("down from ", in, " dropout ", dropout),
           [&](tape<double>& t, world& w) {
@@ -130,7 +130,7 @@ TEST_CASE("an adapter that no row chose has a gradient of zero", "[low_rank]") {
   const value y = nn::linear(t, x, {{t.parameter(w), {}, {{u, up, 1.0, 0, one}}}});
   t.compile(nn::sum(t, y), {y});
   const std::vector<double> data(15, 1.0);
-  for (const std::uint32_t choice : {1, 0, 1}) {
+  for (const std::uint32_t choice : {1U, 0U, 1U}) {
     t.set(rows, 5);
     t.set(x, {data.data(), {5, 3}});
     t.set(one.of_items, std::vector<std::uint32_t>(5, choice));
@@ -146,8 +146,8 @@ TEST_CASE("an adapter that no row chose has a gradient of zero", "[low_rank]") {
 TEMPLATE_TEST_CASE("terms equal their definition; rows of no adapter have the base's bits", "[low_rank]", float,
                    double) {
   using T = TestType;
-  for (const std::size_t in : {1, 7, 193})
-    for (const std::size_t out : {1, 17, 513}) {
+  for (const std::size_t in : {1U, 7U, 193U})
+    for (const std::size_t out : {1U, 17U, 513U}) {
       nn::parameter_set<T> set;
       philox random(41, in * 1000 + out);
       const auto filled = [&](const char* name, std::size_t rows, std::size_t columns) -> nn::parameter<T>& {
@@ -159,7 +159,7 @@ TEMPLATE_TEST_CASE("terms equal their definition; rows of no adapter have the ba
       const std::size_t ranks[] = {0, 3, 2};
       const double scales[] = {0, 0.5, -4};
       nn::parameter<T>*a[3] = {}, *b[3] = {};
-      for (const std::size_t k : {1, 2}) {
+      for (const std::size_t k : {1U, 2U}) {
         a[k] = &filled(k == 1 ? "a1" : "a2", ranks[k], in);
         b[k] = &filled(k == 1 ? "b1" : "b2", out, ranks[k]);
       }
