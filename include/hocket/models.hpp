@@ -22,7 +22,9 @@
 #include <hocket/nn/ops/layers.hpp>
 #include <hocket/nn/ops/linear.hpp>
 #include <hocket/nn/ops/losses.hpp>
+#include <hocket/nn/ops/low_rank.hpp>
 #include <hocket/nn/ops/pointwise.hpp>
+#include <hocket/nn/ops/row_choice.hpp>
 #include <hocket/nn/optimizer.hpp>
 #include <hocket/nn/parameter.hpp>
 #include <hocket/nn/sampler.hpp>

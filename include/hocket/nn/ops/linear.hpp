@@ -1,6 +1,6 @@
 // y = residual + keep(act(x W' + b)): a product with everything that follows it done on each tile while it is in cache.
 // Several weights may share one x (query, key and value of attention): their outputs lie side by side, x is read once,
-// and its gradient is summed in one place.
+// and its gradient is summed in one place. Low-rank terms scale u B' join a weight's output in the same tiles.
 #pragma once
 
 #include <algorithm>
@@ -10,16 +10,26 @@
 #include <vector>
 
 #include <hocket/kernels/epilogue/cpu.hpp>
+#include <hocket/nn/ops/row_choice.hpp>
 #include <hocket/nn/tape.hpp>
 
 namespace hocket::nn {
 
 using kernels::epilogue::activation;
 
+/// scale u b', added before bias and activation in the rows of its choice: u has the rows of x, of its columns those
+/// from `column` on are read; b is (out, rank).
+struct linear_addend {
+  value u, b;
+  double scale = 1;
+  std::size_t column = 0;
+  row_choice rows = {};
+};
 /// weight (out, in) as PyTorch keeps it; bias (1, out), or none.
 struct linear_weights {
   value weight;
   value bias = {};
+  std::vector<linear_addend> addends = {};
 };
 struct linear_options {
   activation act = activation::none;
@@ -38,12 +48,22 @@ struct output_chunk {
 struct linear_group {
   std::size_t weight, bias, first, count;  ///< inputs; first: column of the output
 };
+struct linear_term {
+  std::size_t group, u, b, column, rank;  ///< u, b: inputs
+  double scale;
+  row_choice rows;
+};
 
 template <Real T>
 class linear_op final : public op<T> {
  public:
-  linear_op(std::vector<linear_group> groups, std::size_t residual, std::size_t columns, const linear_options& options)
-      : groups_(std::move(groups)), residual_(residual), columns_(columns), options_(options) {
+  linear_op(std::vector<linear_group> groups, std::vector<linear_term> terms, std::size_t residual, std::size_t columns,
+            const linear_options& options)
+      : groups_(std::move(groups)),
+        terms_(std::move(terms)),
+        residual_(residual),
+        columns_(columns),
+        options_(options) {
     for (std::size_t g = 0; g < groups_.size(); ++g)
       for (std::size_t first = 0; first < groups_[g].count; first += wide_)
         chunks_.push_back({g, first, std::min(wide_, groups_[g].count - first)});
@@ -67,6 +87,12 @@ class linear_op final : public op<T> {
       biases = biases || p.wants(g.bias);
     }
     if (weights) d.reads_inputs |= bit(0);
+    for (const auto& a : terms_) {
+      d.adds |= bit(a.u) | bit(a.b);
+      if (p.wants(a.u)) d.reads_inputs |= bit(a.b);
+      if (p.wants(a.b)) d.reads_inputs |= bit(a.u);
+      weights = weights || p.wants(a.u) || p.wants(a.b);
+    }
     if (residual_ != no_input && p.wants(residual_)) d.pass_through = residual_;
     const std::size_t rows = p.most(rows_);
     if ((weights || biases || p.wants(0)) && options_.act != activation::none) d.kept.push_back({rows_, columns_});
@@ -92,6 +118,7 @@ class linear_op final : public op<T> {
           T* const to = u.data() + first * columns_ + column;
           f.products().tile({here, chunk.count, in, false, true, in, in, columns_}, T{1}, x.data() + first * in,
                             f.input(g.weight).data() + chunk.first * in, T{0}, to, worker);
+          add_terms(f, chunk, first, here, u, worker);
           kernels::epilogue::forward_rows<T>(
               options_.act, mask(f, c),
               {here, chunk.count, first, to, columns_,
@@ -115,6 +142,7 @@ class linear_op final : public op<T> {
       biases = biases || (g.bias != no_input && f.wants(g.bias));
       inner = inner || f.wants(g.weight);
     }
+    for (const auto& a : terms_) inner = inner || f.wants(a.u) || f.wants(a.b);
     if (!biases && !inner) return;  // only the residual has a gradient
     if (biases || changes()) {
       for_each_tile(f.device(), tiles, [&](std::size_t tile, std::size_t) {
@@ -171,6 +199,7 @@ class linear_op final : public op<T> {
           },
           true);
     }
+    if (!terms_.empty()) term_gradients(f, du);
   }
 
   void rows_are(const extent& rows) { rows_ = rows; }
@@ -183,8 +212,68 @@ class linear_op final : public op<T> {
     return kernels::epilogue::make_dropout(options_.dropout, f.seed(), f.stream(chunk));
   }
 
+  /// Rows [first, first + here) of the chunk: to += scale u b'.
+  void add_terms(const frame<T>& f, const output_chunk& chunk, std::size_t first, std::size_t here,
+                 const view<T, 2>& to, std::size_t worker) const noexcept {
+    for (const auto& a : terms_) {
+      if (a.group != chunk.group) continue;
+      const auto u = f.input(a.u);
+      for_each_run(f, a.rows, first, first + here, [&](std::size_t row, std::size_t count) {
+        f.products().tile({count, chunk.count, a.rank, false, true, u.extent(1), a.rank, columns_},
+                          static_cast<T>(a.scale), u.data() + row * u.extent(1) + a.column,
+                          f.input(a.b).data() + chunk.first * a.rank, T{1},
+                          to.data() + row * columns_ + groups_[a.group].first + chunk.first, worker);
+      });
+    }
+  }
+
+  /// From the gradient before bias and activation: du (+)= scale dy b, db (+)= scale dy' u.
+  void term_gradients(const frame<T>& f, const view<const T, 2>& dy) const noexcept {
+    const std::size_t rows = dy.extent(0);
+    for_each_tile(
+        f.device(), (rows + tall_ - 1) / tall_,
+        [&](std::size_t tile, std::size_t worker) {
+          const std::size_t first = tile * tall_, last = std::min(rows, first + tall_);
+          for (std::size_t j = 0; j < terms_.size(); ++j) {
+            const linear_term& a = terms_[j];
+            if (!f.wants(a.u)) continue;
+            const auto du = f.gradient(a.u);
+            const std::size_t ld = du.extent(1);
+            const auto same = [&](const linear_term& other) { return other.u == a.u; };
+            const bool begins = std::none_of(terms_.begin(), terms_.begin() + static_cast<std::ptrdiff_t>(j), same);
+            if (begins && f.beta(a.u) == 0) std::fill(du.data() + first * ld, du.data() + last * ld, T{0});
+            for_each_run(f, a.rows, first, last, [&](std::size_t row, std::size_t count) {
+              const linear_group& g = groups_[a.group];
+              f.products().tile({count, a.rank, g.count, false, false, columns_, a.rank, ld}, static_cast<T>(a.scale),
+                                dy.data() + row * columns_ + g.first, f.input(a.b).data(), T{1},
+                                du.data() + row * ld + a.column, worker);
+            });
+          }
+        },
+        true);
+    for_each_tile(
+        f.device(), terms_.size(),
+        [&](std::size_t tile, std::size_t worker) {
+          const linear_term& a = terms_[tile];
+          if (!f.wants(a.b)) return;
+          const auto u = f.input(a.u);
+          const linear_group& g = groups_[a.group];
+          T* const db = f.gradient(a.b).data();
+          T beta = f.beta(a.b);
+          for_each_run(f, a.rows, 0, rows, [&](std::size_t row, std::size_t count) {
+            f.products().tile({g.count, a.rank, count, true, false, columns_, u.extent(1), a.rank},
+                              static_cast<T>(a.scale), dy.data() + row * columns_ + g.first,
+                              u.data() + row * u.extent(1) + a.column, beta, db, worker);
+            beta = T{1};
+          });
+          if (beta == 0) std::fill_n(db, g.count * a.rank, T{0});  // no row was its own
+        },
+        true);
+  }
+
   static constexpr std::size_t tall_ = 192, wide_ = 512;  ///< a tile of f32 outputs is 384 KiB: it stays in L2
   std::vector<linear_group> groups_;
+  std::vector<linear_term> terms_;
   std::vector<output_chunk> chunks_;
   std::size_t residual_, columns_;
   linear_options options_;
@@ -199,6 +288,7 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
   expects(!weights.empty(), errc::unsupported_shape, "linear: there are no weights");
   std::vector<value> inputs{x};
   std::vector<detail::linear_group> groups;
+  std::vector<detail::linear_term> terms;
   std::size_t columns = 0;
   for (const auto& w : weights) {
     const extent out = t.rows(w.weight);
@@ -216,6 +306,22 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
     groups.push_back(g);
     columns += out.factor;
   }
+  for (std::size_t g = 0; g < weights.size(); ++g)
+    for (const auto& a : weights[g].addends) {
+      const extent out = t.rows(a.b);
+      const std::size_t rank = t.columns(a.b);
+      expects(out == t.rows(weights[g].weight) && rank >= 1 && t.rows(a.u) == t.rows(x) &&
+                  a.column + rank <= t.columns(a.u),
+              errc::unsupported_shape, "linear: x is ", t.describe(x), ", the weight ", t.describe(weights[g].weight),
+              "; columns of ", t.describe(a.u), " from ", a.column, " on and b, ", t.describe(a.b), ", do not fit");
+      detail::require_choice(t, "linear", a.rows, t.rows(x));
+      std::size_t u = inputs.size();
+      for (const auto& other : terms)
+        if (inputs[other.u].index == a.u.index) u = other.u;
+      if (u == inputs.size()) inputs.push_back(a.u);
+      terms.push_back({g, u, inputs.size(), a.column, rank, a.scale, a.rows});
+      inputs.push_back(a.b);
+    }
   std::size_t residual = no_input;
   if (present(options.residual)) {
     expects(t.rows(options.residual) == t.rows(x) && t.columns(options.residual) == columns, errc::unsupported_shape,
@@ -224,7 +330,7 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
     residual = inputs.size();
     inputs.push_back(options.residual);
   }
-  auto what = std::make_unique<detail::linear_op<T>>(std::move(groups), residual, columns, options);
+  auto what = std::make_unique<detail::linear_op<T>>(std::move(groups), std::move(terms), residual, columns, options);
   what->rows_are(t.rows(x));
   return t.record(std::move(what), std::move(inputs), t.rows(x), columns);
 }
