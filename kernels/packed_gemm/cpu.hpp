@@ -85,7 +85,7 @@ inline void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, 
   }
   for (std::size_t q = 0; q < rounded_up(k, 32); q += 2) {
     const float *const one = line_of(parts, q), *const two = line_of(parts, q + 1);
-    pack_pair(columns, one ? one + j0 : one, two ? two + j0 : two, to + q / 32 * 512 + q % 32 / 2 * 16);
+    pack_pair(one ? columns : 0, one ? one + j0 : one, two ? two + j0 : two, to + q / 32 * 512 + q % 32 / 2 * 16);
   }
 }
 
@@ -196,6 +196,34 @@ class tile_scope {
  private:
   bool open_;
 };
+
+/// Bytes of workspace of `multiply`.
+template <Real T>
+constexpr std::size_t workspace_bytes(precision p, std::size_t m, std::size_t k) {
+  return left_bytes(p, m, k) + block_rows(rows_at_once(p, k)) * strip_columns<T> * sizeof(T);
+}
+
+/// C (m,n) = A (m,k) B for callers with nothing to add to it; on the calling thread. `workspace` is aligned to 64
+/// bytes.
+template <Real T>
+void multiply(precision p, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
+              const std::byte* packed, T* c, std::size_t ldc, std::byte* workspace) noexcept {
+  const left tiles{p, m, k, workspace};
+  T* const block = reinterpret_cast<T*>(workspace + left_bytes(p, m, k));
+  if constexpr (std::is_same_v<T, float>)
+    if (p != precision::native) pack_left<float>(tiles, a, lda);
+  const tile_scope scope(p);
+  const std::size_t at_once = rows_at_once(p, k), bytes = strip_bytes<T>(p, k);
+  for (std::size_t j = 0; j < n; j += strip_columns<T>, packed += bytes)
+    for (std::size_t i = 0; i < m; i += at_once) {
+      const std::size_t rows = std::min(at_once, m - i), columns = std::min(strip_columns<T>, n - j);
+      if constexpr (std::is_same_v<T, float>) {
+        if (p != precision::native) product_tiles<float>(tiles, i, rows, packed, block);
+      }
+      if (p == precision::native) product<T>(rows, k, a + i * lda, lda, packed, block, false);
+      for (std::size_t r = 0; r < rows; ++r) std::copy_n(block + r * strip_columns<T>, columns, c + (i + r) * ldc + j);
+    }
+}
 
 #if !defined(HOCKET_EXTERN_TEMPLATES) || defined(HOCKET_COMPILES_INSTANCES)
 namespace detail {
