@@ -4,11 +4,12 @@
 namespace hocket::kernels::epilogue::HOCKET_SIMD_NS {
 
 #include <hocket/core/simd_lanes.inl>
+#include <hocket/core/simd_lanes_bf16.inl>
 #include <hocket/kernels/softmax/exp.inl>
 
-/// factor[j] = 0 or scale for the 64 elements of a group (shape.hpp): sixteen Philox4x32-10 blocks side by side.
-template <class T>
-void keep_factors(const dropout& drop, std::uint64_t group, T* factor) noexcept {
+/// keep[j] = -1 for those of the 64 elements of a group (shape.hpp) that stay, 0 for the others: sixteen Philox4x32-10
+/// blocks side by side.
+inline void keep_group(const dropout& drop, std::uint64_t group, std::int8_t* keep) noexcept {
   constexpr std::size_t wide = 16;
   std::uint32_t c0[wide], c1[wide], c2[wide], c3[wide];
   for (std::size_t i = 0; i < wide; ++i) {
@@ -30,11 +31,34 @@ void keep_factors(const dropout& drop, std::uint64_t group, T* factor) noexcept 
     k0 += 0x9E3779B9;
     k1 += 0xBB67AE85;
   }
-  const T scale = static_cast<T>(drop.scale);
-  for (std::size_t i = 0; i < wide; ++i) factor[i] = c0[i] < drop.threshold ? T{0} : scale;
-  for (std::size_t i = 0; i < wide; ++i) factor[wide + i] = c1[i] < drop.threshold ? T{0} : scale;
-  for (std::size_t i = 0; i < wide; ++i) factor[2 * wide + i] = c2[i] < drop.threshold ? T{0} : scale;
-  for (std::size_t i = 0; i < wide; ++i) factor[3 * wide + i] = c3[i] < drop.threshold ? T{0} : scale;
+  for (std::size_t i = 0; i < wide; ++i) keep[i] = static_cast<std::int8_t>(-(c0[i] >= drop.threshold));
+  for (std::size_t i = 0; i < wide; ++i) keep[wide + i] = static_cast<std::int8_t>(-(c1[i] >= drop.threshold));
+  for (std::size_t i = 0; i < wide; ++i) keep[2 * wide + i] = static_cast<std::int8_t>(-(c2[i] >= drop.threshold));
+  for (std::size_t i = 0; i < wide; ++i) keep[3 * wide + i] = static_cast<std::int8_t>(-(c3[i] >= drop.threshold));
+}
+inline void keep_groups(const dropout& drop, std::uint64_t first, std::size_t next, std::size_t rows,
+                        std::int8_t* keep) noexcept {
+  for (std::size_t r = 0; r < rows; ++r) keep_group(drop, first + r * next, keep + r * dropout_group);
+}
+
+template <class T>
+struct whole_number;
+template <>
+struct whole_number<float> {
+  typedef std::int32_t type __attribute__((vector_size(HOCKET_SIMD_BYTES)));
+};
+template <>
+struct whole_number<double> {
+  typedef std::int64_t type __attribute__((vector_size(HOCKET_SIMD_BYTES)));
+};
+/// 0 or `scale` in every lane, by bytes of 0 or -1.
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> factors(const std::int8_t* keep, T scale) {
+  typedef std::int8_t bytes __attribute__((vector_size(lanes<T>)));
+  typedef std::int8_t loose_bytes __attribute__((vector_size(lanes<T>), aligned(1), may_alias));
+  using whole = typename whole_number<T>::type;
+  const whole mask = __builtin_convertvector(bytes(*reinterpret_cast<const loose_bytes*>(keep)), whole);
+  return reinterpret_cast<vec<T>>(mask & reinterpret_cast<whole>(vec<T>{} + scale));
 }
 
 /// Phi(x), and exp(-x^2 / 2) in `bell`.
@@ -99,91 +123,114 @@ HOCKET_ALWAYS_INLINE vec<T> slope_of(vec<T> d, vec<T> u) {
   }
 }
 
-/// `count` <= lanes elements of x from j on.
-template <class T>
-HOCKET_ALWAYS_INLINE vec<T> take(const T* x, std::size_t count) {
+/// `count` <= lanes elements of x; S is T or, for f32, bf16.
+template <class T, class S>
+HOCKET_ALWAYS_INLINE vec<T> take(const S* x, std::size_t count) {
   return count == lanes<T> ? load(x) : load_some(x, count, T{0});
 }
-template <class T>
-HOCKET_ALWAYS_INLINE void put(T* x, std::size_t count, vec<T> value) {
+template <class T, class S>
+HOCKET_ALWAYS_INLINE void put(S* x, std::size_t count, vec<T> value) {
   if (count == lanes<T>)
-    store<T>(x, value);
+    store(x, value);
   else
-    store_some<T>(x, count, value);
+    store_some(x, count, value);
 }
 
-template <activation Act, class T>
-void forward_row(const dropout& drop, std::uint64_t first_group, std::size_t n, const T* x, const T* bias,
-                 const T* residual, T* u, T* y) noexcept {
-  alignas(alignment) T factor[dropout_group];
+/// The masks of a row: given, or made a group at a time.
+class row_masks {
+ public:
+  row_masks(const dropout& drop, const std::int8_t* given, std::uint64_t first_group)
+      : drop_(drop), given_(given), group_(first_group) {}
+  /// Of columns j0 ... j0 + 63.
+  const std::int8_t* at(std::size_t j0) {
+    if (given_) return given_ + j0;
+    keep_group(drop_, group_ + j0 / dropout_group, made_);
+    return made_;
+  }
+
+ private:
+  const dropout& drop_;
+  const std::int8_t* given_;
+  std::uint64_t group_;
+  alignas(alignment) std::int8_t made_[dropout_group];
+};
+
+template <activation Act, class T, class S>
+void forward_row(const dropout& drop, row_masks& masks, std::size_t n, const T* x, const T* bias, const T* residual,
+                 S* u, S* y) noexcept {
   const bool drops = !drop.none();
+  const T scale = static_cast<T>(drop.scale);
   for (std::size_t j0 = 0; j0 < n; j0 += dropout_group) {
     const std::size_t end = n - j0 < dropout_group ? n : j0 + dropout_group;
-    if (drops) keep_factors<T>(drop, first_group + j0 / dropout_group, factor);
+    const std::int8_t* const keep = drops ? masks.at(j0) : nullptr;
     for (std::size_t j = j0; j < end; j += lanes<T>) {
       const std::size_t count = end - j < lanes<T> ? end - j : lanes<T>;
-      vec<T> value = take(x + j, count);
-      if (bias) value += take(bias + j, count);
+      vec<T> value = take<T>(x + j, count);
+      if (bias) value += take<T>(bias + j, count);
       if (u) put<T>(u + j, count, value);
       value = value_of<Act, T>(value);
-      if (drops) value *= load(factor + (j - j0));
-      if (residual) value += take(residual + j, count);
+      if (drops) value *= factors<T>(keep + (j - j0), scale);
+      if (residual) value += take<T>(residual + j, count);
       put<T>(y + j, count, value);
     }
   }
 }
 
-template <activation Act, class T>
-void backward_row(const dropout& drop, std::uint64_t first_group, std::size_t n, const T* dy, const T* u, T* du,
+template <activation Act, class T, class S>
+void backward_row(const dropout& drop, row_masks& masks, std::size_t n, const S* dy, const S* u, T* du,
                   T* sums) noexcept {
-  alignas(alignment) T factor[dropout_group];
   const bool drops = !drop.none();
+  const T scale = static_cast<T>(drop.scale);
   for (std::size_t j0 = 0; j0 < n; j0 += dropout_group) {
     const std::size_t end = n - j0 < dropout_group ? n : j0 + dropout_group;
-    if (drops) keep_factors<T>(drop, first_group + j0 / dropout_group, factor);
+    const std::int8_t* const keep = drops ? masks.at(j0) : nullptr;
     for (std::size_t j = j0; j < end; j += lanes<T>) {
       const std::size_t count = end - j < lanes<T> ? end - j : lanes<T>;
-      vec<T> value = take(dy + j, count);
-      if (drops) value *= load(factor + (j - j0));
-      if constexpr (Act != activation::none) value = slope_of<Act, T>(value, take(u + j, count));
+      vec<T> value = take<T>(dy + j, count);
+      if (drops) value *= factors<T>(keep + (j - j0), scale);
+      if constexpr (Act != activation::none) value = slope_of<Act, T>(value, take<T>(u + j, count));
       put<T>(du + j, count, value);
-      if (sums) put<T>(sums + j, count, take(sums + j, count) + value);
+      if (sums) put<T>(sums + j, count, take<T>(sums + j, count) + value);
     }
   }
 }
 
-template <activation Act, class T>
-void forward_all(const dropout& drop, const forward_rows_of<T>& in) noexcept {
+template <activation Act, class T, class S>
+void forward_all(const dropout& drop, const forward_rows_of<T, S>& in) noexcept {
   const std::size_t groups = (in.columns + dropout_group - 1) / dropout_group;
-  for (std::size_t r = 0; r < in.rows; ++r)
-    forward_row<Act, T>(drop, (in.first_row + r) * groups, in.columns, in.x + r * in.ldx, in.bias,
-                        in.residual ? in.residual + r * in.ldresidual : nullptr, in.u ? in.u + r * in.ldu : nullptr,
-                        in.y + r * in.ldy);
-}
-template <activation Act, class T>
-void backward_all(const dropout& drop, const backward_rows_of<T>& in) noexcept {
-  const std::size_t groups = (in.columns + dropout_group - 1) / dropout_group;
-  for (std::size_t r = 0; r < in.rows; ++r)
-    backward_row<Act, T>(drop, (in.first_row + r) * groups, in.columns, in.dy + r * in.lddy,
-                         in.u ? in.u + r * in.ldu : nullptr, in.du + r * in.lddu, in.sums);
-}
-
-template <class T>
-void forward_rows(activation act, const dropout& drop, const forward_rows_of<T>& in) noexcept {
-  switch (act) {
-    case activation::none: return forward_all<activation::none, T>(drop, in);
-    case activation::relu: return forward_all<activation::relu, T>(drop, in);
-    case activation::gelu: return forward_all<activation::gelu, T>(drop, in);
-    case activation::tanh: return forward_all<activation::tanh, T>(drop, in);
+  for (std::size_t r = 0; r < in.rows; ++r) {
+    row_masks masks(drop, in.keep ? in.keep + r * in.ldkeep : nullptr, (in.first_row + r) * groups);
+    forward_row<Act, T, S>(drop, masks, in.columns, in.x + r * in.ldx, in.bias,
+                           in.residual ? in.residual + r * in.ldresidual : nullptr, in.u ? in.u + r * in.ldu : nullptr,
+                           in.y + r * in.ldy);
   }
 }
-template <class T>
-void backward_rows(activation act, const dropout& drop, const backward_rows_of<T>& in) noexcept {
+template <activation Act, class T, class S>
+void backward_all(const dropout& drop, const backward_rows_of<T, S>& in) noexcept {
+  const std::size_t groups = (in.columns + dropout_group - 1) / dropout_group;
+  for (std::size_t r = 0; r < in.rows; ++r) {
+    row_masks masks(drop, in.keep ? in.keep + r * in.ldkeep : nullptr, (in.first_row + r) * groups);
+    backward_row<Act, T, S>(drop, masks, in.columns, in.dy + r * in.lddy, in.u ? in.u + r * in.ldu : nullptr,
+                            in.du + r * in.lddu, in.sums);
+  }
+}
+
+template <class T, class S>
+void forward_rows(activation act, const dropout& drop, const forward_rows_of<T, S>& in) noexcept {
   switch (act) {
-    case activation::none: return backward_all<activation::none, T>(drop, in);
-    case activation::relu: return backward_all<activation::relu, T>(drop, in);
-    case activation::gelu: return backward_all<activation::gelu, T>(drop, in);
-    case activation::tanh: return backward_all<activation::tanh, T>(drop, in);
+    case activation::none: return forward_all<activation::none, T, S>(drop, in);
+    case activation::relu: return forward_all<activation::relu, T, S>(drop, in);
+    case activation::gelu: return forward_all<activation::gelu, T, S>(drop, in);
+    case activation::tanh: return forward_all<activation::tanh, T, S>(drop, in);
+  }
+}
+template <class T, class S>
+void backward_rows(activation act, const dropout& drop, const backward_rows_of<T, S>& in) noexcept {
+  switch (act) {
+    case activation::none: return backward_all<activation::none, T, S>(drop, in);
+    case activation::relu: return backward_all<activation::relu, T, S>(drop, in);
+    case activation::gelu: return backward_all<activation::gelu, T, S>(drop, in);
+    case activation::tanh: return backward_all<activation::tanh, T, S>(drop, in);
   }
 }
 
