@@ -3,38 +3,23 @@
 
 namespace hocket::kernels::epilogue::HOCKET_SIMD_NS {
 
+#include <hocket/core/philox_lanes.inl>
 #include <hocket/core/simd_lanes.inl>
 #include <hocket/kernels/softmax/exp.inl>
 
 /// factor[j] = 0 or scale for the 64 elements of a group (shape.hpp): sixteen Philox4x32-10 blocks side by side.
 template <class T>
 void keep_factors(const dropout& drop, std::uint64_t group, T* factor) noexcept {
-  constexpr std::size_t wide = 16;
-  std::uint32_t c0[wide], c1[wide], c2[wide], c3[wide];
-  for (std::size_t i = 0; i < wide; ++i) {
-    const std::uint64_t block = group * wide + i;
-    c0[i] = static_cast<std::uint32_t>(block);
-    c1[i] = static_cast<std::uint32_t>(block >> 32);
-    c2[i] = static_cast<std::uint32_t>(drop.stream);
-    c3[i] = static_cast<std::uint32_t>(drop.stream >> 32);
-  }
-  auto k0 = static_cast<std::uint32_t>(drop.seed), k1 = static_cast<std::uint32_t>(drop.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    for (std::size_t i = 0; i < wide; ++i) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c0[i], p1 = std::uint64_t{0xCD9E8D57} * c2[i];
-      c0[i] = static_cast<std::uint32_t>(p1 >> 32) ^ c1[i] ^ k0;
-      c1[i] = static_cast<std::uint32_t>(p1);
-      c2[i] = static_cast<std::uint32_t>(p0 >> 32) ^ c3[i] ^ k1;
-      c3[i] = static_cast<std::uint32_t>(p0);
-    }
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
-  }
+  constexpr std::size_t blocks = dropout_group / 4, wide = lanes<std::uint32_t>;
   const T scale = static_cast<T>(drop.scale);
-  for (std::size_t i = 0; i < wide; ++i) factor[i] = c0[i] < drop.threshold ? T{0} : scale;
-  for (std::size_t i = 0; i < wide; ++i) factor[wide + i] = c1[i] < drop.threshold ? T{0} : scale;
-  for (std::size_t i = 0; i < wide; ++i) factor[2 * wide + i] = c2[i] < drop.threshold ? T{0} : scale;
-  for (std::size_t i = 0; i < wide; ++i) factor[3 * wide + i] = c3[i] < drop.threshold ? T{0} : scale;
+  for (std::size_t i = 0; i < blocks; i += wide) {
+    philox_words words[4];
+    philox_lanes(drop.seed, drop.stream, group * blocks + i, 1, words);
+    alignas(alignment) std::uint32_t bits[4][wide];
+    for (std::size_t w = 0; w < 4; ++w) store(bits[w], words[w]);
+    for (std::size_t w = 0; w < 4; ++w)
+      for (std::size_t e = 0; e < wide; ++e) factor[w * blocks + i + e] = bits[w][e] < drop.threshold ? T{0} : scale;
+  }
 }
 
 /// Phi(x), and exp(-x^2 / 2) in `bell`.
