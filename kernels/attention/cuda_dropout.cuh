@@ -3,29 +3,19 @@
 // dropout are compiled apart (`Drops`): together they would take up to 46 more registers (sm_80).
 #pragma once
 
+#include <hocket/core/cuda/philox.cuh>
 #include <hocket/kernels/attention/cuda_walk.cuh>
 
 namespace hocket::kernels::attention::gpu {
 
-/// Bit j: whether key j of one block's group stays (Philox4x32-10, as core/rng.hpp).
+/// Bit j: whether key j of one block's group stays.
 HOCKET_DEVICE unsigned keep_byte(const dropping& d, std::uint64_t block) {
-  unsigned c[4] = {static_cast<unsigned>(block), static_cast<unsigned>(block >> 32), d.stream_low, d.stream_high};
-  unsigned k0 = d.seed_low, k1 = d.seed_high;
-  HOCKET_UNROLL
-  for (unsigned round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0], p1 = std::uint64_t{0xCD9E8D57u} * c[2];
-    c[0] = static_cast<unsigned>(p1 >> 32) ^ c[1] ^ k0;
-    c[1] = static_cast<unsigned>(p1);
-    c[2] = static_cast<unsigned>(p0 >> 32) ^ c[3] ^ k1;
-    c[3] = static_cast<unsigned>(p0);
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
+  std::uint32_t words[4] = {static_cast<unsigned>(block), static_cast<unsigned>(block >> 32), d.stream_low,
+                            d.stream_high};
+  cu::philox4x32(words, d.seed_low, d.seed_high);
   unsigned bits = 0;
   HOCKET_UNROLL
-  for (unsigned w = 0; w < 4; ++w)
-    bits |= ((c[w] & 0xffffu) >= d.threshold ? 1u : 0u) << (2 * w) | ((c[w] >> 16) >= d.threshold ? 1u : 0u)
-                                                                         << (2 * w + 1);
+  for (unsigned j = 0; j < 8; ++j) bits |= ((words[j / 2] >> (j % 2 * 16) & 0xffffu) >= d.threshold ? 1u : 0u) << j;
   return bits;
 }
 

@@ -53,6 +53,18 @@ HOCKET_ALWAYS_INLINE vec<T> tanh_of(vec<T> x) {
   return x;
 }
 
+inline constexpr double tanh_linear = 1.59576912160573071176, tanh_cubic = 0.044715 * tanh_linear;  // 2 sqrt(2 / pi)
+inline constexpr int steep = 32;  ///< from here on gelu_tanh's slope is 0 or 1 in double
+
+/// The share (1 + tanh(x)) / 2 = 1 / (1 + exp(-2x)) of u that gelu_tanh gives, x = sqrt(2 / pi) (u + 0.044715 u^3), and
+/// exp(-|2x|) in `small`.
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> tanh_share(vec<T> u, vec<T>& small) {
+  const vec<T> twice = u * (u * u * T(tanh_cubic) + T(tanh_linear));
+  small = exp_of<T>(twice < T{0} ? twice : -twice);
+  return (twice < T{0} ? small : vec<T>{} + T{1}) / (T{1} + small);
+}
+
 template <activation Act, class T>
 HOCKET_ALWAYS_INLINE vec<T> value_of(vec<T> u) {
   if constexpr (Act == activation::relu) {
@@ -62,6 +74,9 @@ HOCKET_ALWAYS_INLINE vec<T> value_of(vec<T> u) {
     return u * normal_distribution<T>(u, bell);
   } else if constexpr (Act == activation::tanh) {
     return tanh_of<T>(u);
+  } else if constexpr (Act == activation::gelu_tanh) {
+    vec<T> small{};
+    return u * tanh_share<T>(u, small);
   } else {
     return u;
   }
@@ -79,6 +94,14 @@ HOCKET_ALWAYS_INLINE vec<T> slope_of(vec<T> d, vec<T> u) {
   } else if constexpr (Act == activation::tanh) {
     const vec<T> y = tanh_of<T>(u);
     return d * (T{1} - y * y);
+  } else if constexpr (Act == activation::gelu_tanh) {
+    u = u < T{-steep}  ? vec<T>{} - T{steep}
+        : u > T{steep} ? vec<T>{} + T{steep}
+                       : u;  // flat outside, where squares overflow
+    vec<T> small{};
+    const vec<T> share = tanh_share<T>(u, small), whole = T{1} + small;
+    const vec<T> rise = small / (whole * whole) * (u * u * T(3 * tanh_cubic) + T(tanh_linear));
+    return d * (share + u * rise);
   } else {
     return d;
   }
@@ -160,6 +183,7 @@ void forward_rows(activation act, const dropout& drop, const forward_rows_of<T>&
     case activation::relu: return forward_all<activation::relu, T>(drop, in);
     case activation::gelu: return forward_all<activation::gelu, T>(drop, in);
     case activation::tanh: return forward_all<activation::tanh, T>(drop, in);
+    case activation::gelu_tanh: return forward_all<activation::gelu_tanh, T>(drop, in);
   }
 }
 template <class T>
@@ -169,6 +193,7 @@ void backward_rows(activation act, const dropout& drop, const backward_rows_of<T
     case activation::relu: return backward_all<activation::relu, T>(drop, in);
     case activation::gelu: return backward_all<activation::gelu, T>(drop, in);
     case activation::tanh: return backward_all<activation::tanh, T>(drop, in);
+    case activation::gelu_tanh: return backward_all<activation::gelu_tanh, T>(drop, in);
   }
 }
 
