@@ -14,6 +14,7 @@
 //                        minute
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

@@ -4,6 +4,7 @@
 
 namespace hocket::kernels::attention::HOCKET_SIMD_NS {
 
+#include <hocket/core/philox_lanes.inl>
 #include <hocket/kernels/attention/cpu_simd.inl>
 
 inline constexpr std::size_t tile_rows = HOCKET_SIMD_BYTES == 64 ? 8 : 4;  ///< x 2 registers: 16 of 32, or 8 of 16
@@ -134,6 +135,54 @@ void mask(const shape& s, const inputs<T>& in, const cpu_item& at, std::size_t b
   }
 }
 
+/// The masks of one group of dropout_group keys and a block of queries.
+template <class T>
+struct group_masks {
+  using integer = typename exponent<T>::integer;
+  alignas(alignment) integer stays[dropout_group][block_queries<T>];  ///< -1 where the probability stays, else 0
+};
+
+/// For queries i0 ... and keys dropout_group x group ... of an item's own or of the prefix.
+template <class T>
+void make_masks(const shape& s, std::size_t b, std::size_t h, std::size_t i0, std::size_t queries, bool own,
+                std::size_t group, group_masks<T>& masks) noexcept {
+  using facts = exponent<T>;
+  constexpr std::size_t wide = lanes<std::uint32_t>;
+  const auto groups = static_cast<std::uint32_t>(dropout_groups(s));
+  const auto threshold = typename facts::whole{} + static_cast<typename facts::integer>(s.drop.threshold);
+  for (std::size_t i = 0; i < queries; i += wide) {
+    philox_words words[4];
+    philox_lanes(s.drop.seed, s.drop.stream, dropout_row(s, b, h, i0 + i) + (own ? prefix_groups(s) : 0) + group,
+                 groups, words);
+#pragma GCC unroll 4
+    for (std::size_t w = 0; w < 4; ++w) {
+      alignas(alignment) std::int32_t word[wide];
+      store(word, reinterpret_cast<typename register_of<std::int32_t>::full>(words[w]));
+      for (std::size_t l = 0; l < wide && i + l < queries; l += lanes<T>) {
+        typename facts::whole bits;
+#pragma GCC unroll 16
+        for (std::size_t e = 0; e < lanes<T>; ++e) bits[e] = word[l + e];
+        store(masks.stays[2 * w] + i + l, (bits & 0xffff) >= threshold);
+        store(masks.stays[2 * w + 1] + i + l, (bits >> 16 & 0xffff) >= threshold);
+      }
+    }
+  }
+}
+
+/// Zeros for the weights (keys, block) of keys j0 ... that dropout drops.
+template <class T>
+void drop(const shape& s, std::size_t b, std::size_t h, std::size_t i0, std::size_t queries, bool own, std::size_t j0,
+          std::size_t keys, T* weights) noexcept {
+  group_masks<T> masks;
+  for (std::size_t j = 0; j < keys; ++j) {
+    if (j == 0 || (j0 + j) % dropout_group == 0) make_masks(s, b, h, i0, queries, own, (j0 + j) / dropout_group, masks);
+    for (std::size_t w = 0; w < queries; w += lanes<T>) {
+      T* const here = weights + j * block_queries<T> + w;
+      store(here, load(masks.stays[(j0 + j) % dropout_group] + w) ? load(here) : vec<T>{});
+    }
+  }
+}
+
 /// Takes a block of scores (keys, block) into the running maximum and sum of each query and makes weights of them; what
 /// was mixed before (width, block; nothing when this block is the first) shrinks to the new maximum.
 template <class T>
@@ -210,6 +259,7 @@ void forward_tile(const shape& s, const inputs<T>& in, const outputs<T>& to, std
       product<T, false, false>(keys, registers, s.width, part.k + j0 * part.k_row, part.k_row, q, block, scores, block);
       if (part.own) mask(s, in, at, b, h, i0, queries, j0, keys, scores);
       soften(first, keys, queries, s.width, scores, peak, sum, mixed);
+      if (!s.drop.none()) drop(s, b, h, i0, queries, part.own, j0, keys, scores);
       const T* const v = part.v + j0 * part.v_row;
       if (first)
         product<T, true, false>(s.width, registers, keys, v, part.v_row, scores, block, mixed, block);
@@ -223,7 +273,7 @@ void forward_tile(const shape& s, const inputs<T>& in, const outputs<T>& to, std
     lse[i] = sum[i] > 0 ? peak[i] + std::log(sum[i]) : -std::numeric_limits<T>::infinity();
   for (std::size_t w = 0; w < queries; w += lanes<T>) {
     const vec<T> total = load(sum + w);
-    const vec<T> by = total > T(0) ? T(1) / total : total;  // a NaN stays one
+    const vec<T> by = total > T(0) ? static_cast<T>(s.drop.scale) / total : total;  // a NaN stays one
     for (std::size_t d = 0; d < s.width; ++d) store(mixed + d * block + w, load(mixed + d * block + w) * by);
   }
   put_transposed(mixed, block, queries, s.width, T(1), out, to.out.row);
@@ -239,6 +289,34 @@ T dot(const T* a, const T* b, std::size_t width) noexcept {
   for (std::size_t i = 0; i < lanes<T>; ++i) sum += sums[i];
   for (; d < width; ++d) sum += a[d] * b[d];
   return sum;
+}
+
+/// Scores and dP = dout . v of keys j0 ... become the weights Z P of dV, whose factor of what stays comes at the end,
+/// and the slopes P (Z dP - delta) of dQ and dK.
+template <class T>
+void make_slopes(const shape& s, std::size_t b, std::size_t h, std::size_t i0, std::size_t queries, bool own,
+                 std::size_t j0, std::size_t keys, const T* lse, const T* delta, T* weights, T* slopes) noexcept {
+  constexpr std::size_t block = block_queries<T>;
+  group_masks<T> masks;
+  const bool drops = !s.drop.none();
+  const T kept = static_cast<T>(s.drop.scale);
+  for (std::size_t j = 0; j < keys; ++j) {
+    if (drops && (j == 0 || (j0 + j) % dropout_group == 0))
+      make_masks(s, b, h, i0, queries, own, (j0 + j) / dropout_group, masks);
+    for (std::size_t w = 0; w < queries; w += lanes<T>) {
+      T *const weight = weights + j * block + w, *const slope = slopes + j * block + w;
+      vec<T> p = power_of_two<T>(load(weight) * log2_e<T> - load(lse + w)), d = load(slope);
+      if (drops) {
+        const auto stays = load(masks.stays[(j0 + j) % dropout_group] + w);
+        d = stays ? d * kept : vec<T>{};
+        store(slope, p * (d - load(delta + w)));
+        store(weight, stays ? p : vec<T>{});
+      } else {
+        store(slope, p * (d - load(delta + w)));
+        store(weight, p);
+      }
+    }
+  }
 }
 
 /// All gradients of the heads that share key/value head `kv_head` of item b. dprefix: where this item's share goes.
@@ -261,6 +339,7 @@ void backward_tile(const shape& s, const inputs<T>& in, const upstream<T>& up, c
   T* const delta = lse + block;                     // (block)
   T* const dk = delta + block;                      // (prefix + keys, padded)
   T* const dv = dk + (s.prefix + s.keys) * padded;  // (prefix + keys, padded)
+  const T scale_kept = static_cast<T>(s.drop.scale);
   for (std::size_t i = 0; i < 2 * (s.prefix + s.keys) * padded; ++i) dk[i] = 0;
 
   for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h)
@@ -296,12 +375,7 @@ void backward_tile(const shape& s, const inputs<T>& in, const upstream<T>& up, c
           if (part.own) mask(s, in, at, b, h, i0, queries, j0, keys, weights);
           product<T, false, false>(keys, registers, s.width, part.v + j0 * part.v_row, part.v_row, dout, block, slopes,
                                    block);
-          for (std::size_t j = 0; j < keys; ++j)
-            for (std::size_t w = 0; w < rows; w += lanes<T>) {
-              const vec<T> p = power_of_two<T>(load(weights + j * block + w) * log2_e<T> - load(lse + w));
-              store(weights + j * block + w, p);
-              store(slopes + j * block + w, p * (load(slopes + j * block + w) - load(delta + w)));
-            }
+          make_slopes(s, b, h, i0, rows, part.own, j0, keys, lse, delta, weights, slopes);
           product<T, false, true>(keys, wide, rows, weights, block, dout_rows, padded, dv + row * padded, padded);
           product<T, false, true>(keys, wide, rows, slopes, block, q_rows, padded, dk + row * padded, padded);
           product<T, true, true>(s.width, registers, keys, part.k + j0 * part.k_row, part.k_row, slopes, block, dq,
@@ -310,15 +384,15 @@ void backward_tile(const shape& s, const inputs<T>& in, const upstream<T>& up, c
       put_transposed(dq, block, queries, s.width, static_cast<T>(s.scale), dq_out, to.dq.row);
     }
 
-  const auto put_keys = [&](const T* from, const rows_of<T>& out, const std::uint32_t* starts, std::size_t rows) {
+  const auto put_keys = [&](const T* from, T by, const rows_of<T>& out, const std::uint32_t* starts, std::size_t rows) {
     for (std::size_t j = 0; j < rows; ++j)
-      for (std::size_t d = 0; d < s.width; ++d) out.at(b, kv_head, j, starts)[d] = from[j * padded + d];
+      for (std::size_t d = 0; d < s.width; ++d) out.at(b, kv_head, j, starts)[d] = by * from[j * padded + d];
   };
   const std::size_t keys = key_starts ? at.keys : s.keys;
-  put_keys(dk, dprefix_k, nullptr, s.prefix);
-  put_keys(dv, dprefix_v, nullptr, s.prefix);
-  put_keys(dk + s.prefix * padded, to.dk, key_starts, keys);
-  put_keys(dv + s.prefix * padded, to.dv, key_starts, keys);
+  put_keys(dk, T(1), dprefix_k, nullptr, s.prefix);
+  put_keys(dv, scale_kept, dprefix_v, nullptr, s.prefix);
+  put_keys(dk + s.prefix * padded, T(1), to.dk, key_starts, keys);
+  put_keys(dv + s.prefix * padded, scale_kept, to.dv, key_starts, keys);
 }
 
 }  // namespace hocket::kernels::attention::HOCKET_SIMD_NS

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include <hocket/core/config.hpp>
 #include <hocket/core/dtype.hpp>
@@ -36,7 +37,7 @@ inline std::size_t tiles_of(std::size_t rows) { return (rows + rows_per_tile - 1
 /// pass, y and u may be x where S is T. S, the type that outputs are kept in, is T or, for f32, bf16.
 ///
 /// Masks are made by first_row, the row's number in the whole matrix, if these columns are all it has; for some of its
-/// columns they are given: bytes of -1 where an element stays and 0 where it does not (keep_groups).
+/// columns they are given: -1 where an element stays and 0 where it does not (keep_groups).
 template <Real T, class S = T>
 struct forward_rows_of {
   std::size_t rows, columns, first_row;
@@ -49,8 +50,21 @@ struct forward_rows_of {
   std::size_t ldu;
   S* y;
   std::size_t ldy;
-  const std::int8_t* keep = nullptr;
+  const std::int32_t* keep = nullptr;
   std::size_t ldkeep = 0;
+
+  /// What lies `row` rows further down and `column` columns further right; masks stay where they are.
+  forward_rows_of from(std::size_t row, std::size_t column) const {
+    forward_rows_of rest = *this;
+    rest.rows -= row;
+    rest.first_row += row;
+    rest.x += row * ldx + column;
+    if (bias) rest.bias += column;
+    if (residual) rest.residual += row * ldresidual + column;
+    if (u) rest.u += row * ldu + column;
+    rest.y += row * ldy + column;
+    return rest;
+  }
 };
 template <Real T, class S = T>
 struct backward_rows_of {
@@ -62,8 +76,20 @@ struct backward_rows_of {
   T* du;  ///< may be dy where S is T
   std::size_t lddu;
   T* sums;  ///< (columns), added to; may be null
-  const std::int8_t* keep = nullptr;
+  const std::int32_t* keep = nullptr;
   std::size_t ldkeep = 0;
+
+  /// As above.
+  backward_rows_of from(std::size_t row, std::size_t column) const {
+    backward_rows_of rest = *this;
+    rest.rows -= row;
+    rest.first_row += row;
+    rest.dy += row * lddy + column;
+    if (u) rest.u += row * ldu + column;
+    rest.du += row * lddu + column;
+    if (sums) rest.sums += column;
+    return rest;
+  }
 };
 
 }  // namespace hocket::kernels::epilogue
@@ -96,7 +122,7 @@ void backward_rows(activation act, const dropout& drop, const backward_rows_of<T
 }
 /// The masks of group `group` of `rows` rows from first_row on, of a matrix with `columns` columns: keep (rows, 64).
 inline void keep_groups(const dropout& drop, std::size_t columns, std::size_t first_row, std::size_t rows,
-                        std::size_t group, std::int8_t* keep) noexcept {
+                        std::size_t group, std::int32_t* keep) noexcept {
   const std::size_t groups = (columns + dropout_group - 1) / dropout_group;
   switch (best_isa()) {
 #if defined(__x86_64__)

@@ -71,6 +71,51 @@ TEMPLATE_TEST_CASE("attention around every border of registers and blocks", "[at
   check<TestType>(trials);
 }
 
+TEST_CASE("attention drops what Philox says, about the share it should, and differs by seed and stream",
+          "[attention]") {
+  // Equal scores and values that are rows of the identity: out is the matrix of probabilities.
+  const std::size_t heads = 2, rows = 37, prefix = 11, own = 85, width = prefix + own;
+  const auto probabilities = [&](const attention::dropout& drop) {
+    const attention::shape s{2, heads, 1, rows, own, width, prefix, false, 0, 1, drop};
+    const std::vector<float> q(2 * heads * rows * width);
+    std::vector<float> v(2 * own * width), prefix_v(prefix * width), out(q.size()), lse(2 * heads * rows);
+    for (std::size_t b = 0; b < 2; ++b)
+      for (std::size_t j = 0; j < own; ++j) v[(b * own + j) * width + prefix + j] = 1;
+    for (std::size_t j = 0; j < prefix; ++j) prefix_v[j * width + j] = 1;
+    attention::inputs<float> in;
+    in.q = attention::heads_outside(q.data(), heads, rows, width);
+    const float *const values = v.data(), *const prefix_values = prefix_v.data();
+    in.k = in.v = attention::heads_outside(values, 1, own, width);
+    in.prefix_k = in.prefix_v = {prefix_values, 0, 0, width};
+    std::vector<float> work(attention::forward_workspace<float>(cpu{1}, s));
+    attention::forward<float>(cpu{1}, s, in, {attention::heads_outside(out.data(), heads, rows, width), lse.data()},
+                              work.data());
+    return out;
+  };
+  for (const double p : {0.1, 0.5}) {
+    const auto drop = attention::make_dropout(p, 3, std::uint64_t{5} << 40);
+    const attention::shape s{2, heads, 1, rows, own, width, prefix, false, 0, 1, drop};
+    const auto out = probabilities(drop);
+    double dropped = 0;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      const std::size_t key = i % width, row = i / width;
+      const bool mine = key >= prefix;
+      CHECK((out[i] != 0) ==
+            attention::stays(s, row / rows / heads, row / rows % heads, row % rows, mine, mine ? key - prefix : key));
+      dropped += out[i] == 0;
+      if (out[i] != 0) CHECK(out[i] == static_cast<float>(drop.scale) / static_cast<float>(width));
+    }
+    // Binomial: six standard deviations.
+    const double n = static_cast<double>(out.size());
+    CHECK(std::abs(dropped - p * n) <= 6 * std::sqrt(n * p * (1 - p)));
+    CHECK(out != probabilities(attention::make_dropout(p, 4, std::uint64_t{5} << 40)));
+    CHECK(out != probabilities(attention::make_dropout(p, 3, std::uint64_t{6} << 40)));
+  }
+  CHECK_THROWS_AS(attention::make_dropout(1.0, 0, 0), error);
+  CHECK_THROWS_AS(attention::make_dropout(-0.1, 0, 0), error);
+  CHECK_THROWS_AS(attention::make_dropout(std::nan(""), 0, 0), error);
+}
+
 TEST_CASE("memory of attention grows with the length, not with its square", "[attention]") {
   for (const bool backward : {false, true}) {
     const auto elements = [&](std::size_t length) {
