@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <hocket/core/rng.hpp>
+#include <hocket/core/tolerance.hpp>
 #include <hocket/nn/ops/losses.hpp>
 #include <hocket/nn/optimizer.hpp>
 #include <hocket/peft/bitfit.hpp>

@@ -149,11 +149,12 @@ class additions {
     if (mixed_.all() || heads_.empty()) return nn::linear(tape_, x, {weights_of(of(0))}, options);
     std::vector<nn::down_weights> products;
     std::vector<nn::value> biases;
+    const std::size_t labels = tape_.columns(weights_of(of(0)).bias);
     for (std::uint32_t number = 0; number < tape_.bound(mixed_.of_items); ++number) {
       const nn::linear_weights w = weights_of(of(number));
-      expects(biases.empty() || tape_.columns(w.bias) == tape_.columns(biases[0]), errc::unsupported_shape,
+      expects(tape_.columns(w.bias) == labels, errc::unsupported_shape,
               "adapters of one batch have heads of equal size; ", of(number), " has ", tape_.columns(w.bias),
-              " labels, the model ", tape_.columns(biases[0]));
+              " labels, the model ", labels);
       products.push_back({w.weight, 0, 0, rows_of(x, number)});
       biases.push_back(w.bias);
     }
