@@ -277,6 +277,44 @@ TEST_CASE("terms keep what the gradients that are wanted read", "[low_rank]") {
   CHECK(saved(false, false, true) == 1);
 }
 
+TEST_CASE("a norm runs again where a term would keep its output, to the same bits", "[low_rank]") {
+  const std::size_t rows = 300, in = 40, rank = 3;
+  std::vector<float> bits[2];
+  std::size_t saved[2];
+  for (const bool kept : {false, true}) {
+    nn::parameter_set<float> set;
+    const auto normal = [&](const char* name, std::size_t r, std::size_t c) -> nn::parameter<float>& {
+      auto& p = set.add(name, r, c);
+      const philox random(3, set.size());
+      for (std::size_t i = 0; i < p.size(); ++i) p.writable().data()[i] = static_cast<float>(random.normal_at(i));
+      return p;
+    };
+    auto &lift = normal("lift", in, 2), &gain = normal("gain", 1, in), &bias = normal("bias", 1, in),
+         &w = normal("w", in, in);
+    gain.train(false), bias.train(false), w.train(false);
+    tape<float> t;
+    const value x = t.input("x", rows, 2), lifted = nn::linear(t, x, {{t.parameter(lift)}});
+    const value y = nn::layer_norm(t, lifted, t.parameter(gain), t.parameter(bias), 1e-5);
+    const value u = nn::project_down(t, y, {{t.parameter(normal("a", rank, in)), 0.25}});
+    const value z = nn::linear(t, y, {{t.parameter(w), {}, {{u, t.parameter(normal("b", in, rank)), 2.0}}}},
+                               {activation::none, 0, y});
+    t.compile(nn::sum(t, nn::unit_rows(t, z)), kept ? std::vector<value>{y} : std::vector<value>{});
+    std::vector<float> data(rows * 2);
+    for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<float>(philox(4).normal_at(i));
+    t.set(x, {data.data(), {rows, 2}});
+    t.forward();
+    t.backward();
+    for (const char* name : {"lift", "a", "b"}) {
+      const auto g = set.at(name).gradient();
+      bits[kept].insert(bits[kept].end(), g.data(), g.data() + g.size());
+    }
+    saved[kept] = t.saved_bytes();
+  }
+  CHECK(bits[0].size() == bits[1].size());
+  CHECK(std::memcmp(bits[0].data(), bits[1].data(), bits[0].size() * sizeof(float)) == 0);
+  CHECK(saved[1] - saved[0] == rows * (in + 2) * sizeof(float));  // and mean and deviation of a row
+}
+
 TEST_CASE("misuse of low-rank terms has a name", "[low_rank]") {
   nn::parameter_set<float> set;
   tape<float> t;

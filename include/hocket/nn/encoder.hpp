@@ -66,12 +66,14 @@ inline std::vector<named_size> encoder_sizes(const encoder_config& c, bool poole
 
 /// Adds the weights of a model to `into`, f32 where they lie in the mapped file (frozen until trained; the file must
 /// outlive the set), otherwise converted. A file whose names begin with "bert." is read too. Throws with the name of a
-/// tensor that is missing or has another shape; whether there was a pooler is returned.
+/// tensor that is missing or has another shape. The pooler is added where the file has one, unless it is not wanted;
+/// whether it was is returned.
 template <Real T>
-bool load_encoder(const encoder_config& config, const io::safetensors_file& file, parameter_set<T>& into) {
+bool load_encoder(const encoder_config& config, const io::safetensors_file& file, parameter_set<T>& into,
+                  bool want_pooler = true) {
   const std::string first = "embeddings.word_embeddings.weight";
   const std::string front = !file.contains(first) && file.contains("bert." + first) ? "bert." : "";
-  const bool pooler = file.contains(front + "pooler.dense.weight");
+  const bool pooler = want_pooler && file.contains(front + "pooler.dense.weight");
   for (const named_size& each : encoder_sizes(config, pooler)) {
     const std::string name = front + each.name;
     const io::tensor_info& info = file.info(name);
@@ -111,17 +113,21 @@ void make_encoder(const encoder_config& config, bool pooler, std::uint64_t seed,
 /// The inputs of one tape: token ids packed item after item.
 class encoder_batch {
  public:
-  /// Room for `items` texts of up to `longest` tokens, `tokens` together.
+  /// Room for `items` texts of up to `longest` tokens, `tokens` together. Positions begin at `first_position`: a prefix
+  /// stands before them.
   template <Real T>
-  encoder_batch(tape<T>& t, const encoder_config& config, std::size_t items, std::size_t tokens, std::size_t longest)
-      : items_(t.dimension_of("items", items)),
+  encoder_batch(tape<T>& t, const encoder_config& config, std::size_t items, std::size_t tokens, std::size_t longest,
+                std::size_t first_position = 0)
+      : first_position_(static_cast<std::uint32_t>(first_position)),
+        items_(t.dimension_of("items", items)),
         tokens_(t.dimension_of("tokens", tokens)),
         rows_(t.sequences_of(items_, tokens_, longest)),
         ids_(t.indices("token ids", tokens_, config.vocab_size)),
         positions_(t.indices("positions", tokens_, config.max_position_embeddings)),
         types_(t.indices("token types", tokens_, config.type_vocab_size)) {
-    expects(longest <= config.max_position_embeddings, errc::unsupported_shape, "texts of up to ", longest,
-            " tokens; the model has ", config.max_position_embeddings, " positions");
+    expects(longest + first_position <= config.max_position_embeddings, errc::unsupported_shape, "texts of up to ",
+            longest, " tokens from position ", first_position, " on; the model has ", config.max_position_embeddings,
+            " positions");
     numbers_.reserve(tokens);
   }
 
@@ -133,7 +139,7 @@ class encoder_batch {
     t.set(ids_, ids);
     numbers_.clear();
     for (const std::uint32_t length : lengths)
-      for (std::uint32_t i = 0; i < length; ++i) numbers_.push_back(i);
+      for (std::uint32_t i = 0; i < length; ++i) numbers_.push_back(first_position_ + i);
     t.set(positions_, numbers_);
     if (types.empty()) {
       std::fill(numbers_.begin(), numbers_.end(), std::uint32_t{0});
@@ -151,6 +157,7 @@ class encoder_batch {
   index_input types() const { return types_; }
 
  private:
+  std::uint32_t first_position_;
   dimension items_, tokens_;
   sequences rows_;
   index_input ids_, positions_, types_;
@@ -225,20 +232,21 @@ class encoder {
     return {weight(t, module), t.parameter(parameters_.at(module + ".bias"))};
   }
 
- private:
-  value weight(tape<T>& t, const std::string& module) const { return t.parameter(parameters_.at(module + ".weight")); }
-
-  value norm(tape<T>& t, const std::string& module, value x) const {
-    const linear_weights w = weights_of(t, module);
-    return layer_norm(t, x, w.weight, w.bias, config_.layer_norm_eps);
-  }
-
+  /// x through the products of `modules`, columns side by side; hooks take part.
   value dense(tape<T>& t, const std::vector<std::string>& modules, value x, const linear_options& options,
               const encoder_hooks<T>& hooks) const {
     if (hooks.linear) return hooks.linear(t, modules, x, options);
     std::vector<linear_weights> weights;
     for (const auto& module : modules) weights.push_back(weights_of(t, module));
     return linear(t, x, weights, options);
+  }
+
+ private:
+  value weight(tape<T>& t, const std::string& module) const { return t.parameter(parameters_.at(module + ".weight")); }
+
+  value norm(tape<T>& t, const std::string& module, value x) const {
+    const linear_weights w = weights_of(t, module);
+    return layer_norm(t, x, w.weight, w.bias, config_.layer_norm_eps);
   }
 
   value layer(tape<T>& t, const encoder_batch& batch, std::size_t i, value x, double drop,

@@ -58,7 +58,9 @@ struct demands {
   std::uint64_t adds = 0;               ///< bit k: can add to the gradient of input k; for others the tape adds
   std::size_t pass_through = no_input;  ///< input whose gradient is the output's own: the tape sees to it
   std::size_t in_place = no_input;      ///< the output may take the memory of this input
-  std::vector<matrix_size> kept = {};   ///< from the forward to the backward pass, besides inputs and output
+  bool light = false;                   ///< a pass over memory, no product: running it twice costs next to nothing
+  std::uint64_t spares = 0;  ///< bit k of reads_inputs: input k need not wait, a light operation may make it again
+  std::vector<matrix_size> kept = {};  ///< from the forward to the backward pass, besides inputs and output
   std::size_t forward_scratch = 0, backward_scratch = 0;  ///< elements
 };
 

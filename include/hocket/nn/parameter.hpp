@@ -117,6 +117,11 @@ class parameter_set {
       if (each.name() == name) return &each;
     return nullptr;
   }
+  bool contains(std::string_view name) const {
+    for (const auto& each : all_)
+      if (each.name() == name) return true;
+    return false;
+  }
   /// Throws bad_option for an unknown name.
   parameter<T>& at(std::string_view name) {
     parameter<T>* const found = find(name);

@@ -402,6 +402,7 @@ class tape {
   void build(const value* loss, const std::vector<value>& keep);
   void schedule(const value* loss);
   void recompute(std::uint32_t block);
+  std::vector<char> made_again() const;
   void place();
   void place_values();
   void place_gradients();

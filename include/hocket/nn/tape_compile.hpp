@@ -1,6 +1,8 @@
 // How a tape becomes a schedule and a memory plan. Included by tape.hpp.
 #pragma once
 
+#include <utility>
+
 #include <hocket/nn/tape.hpp>
 
 namespace hocket::nn {
@@ -51,9 +53,16 @@ void tape<T>::schedule(const value* loss) {
   }
   plan_.forward_steps = plan_.steps.size();
   std::uint32_t last_block = 0;
+  std::vector<char> again = made_again();
   for (std::size_t i = nodes_.size(); i-- > 0;) {
     if (nodes_[i].wanted == 0) continue;
     if (nodes_[i].block != 0 && nodes_[i].block != last_block) recompute(last_block = nodes_[i].block);
+    for (std::size_t k = 0; k < nodes_[i].inputs.size(); ++k) {
+      const entry& in = entries_[nodes_[i].inputs[k].index];
+      if (in.kind == source::computed && (nodes_[i].needs.reads_inputs & bit(k)) &&
+          std::exchange(again[in.node], char{0}))
+        plan_.steps.push_back({in.node, true});
+    }
     plan_.steps.push_back({static_cast<std::uint32_t>(i), false});
   }
   for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
@@ -63,6 +72,29 @@ void tape<T>::schedule(const value* loss) {
     else
       n.backward_step = s;
   }
+}
+
+/// Which light operations run again just before their output's first use in the backward pass, so that it need not wait
+/// for it: where all who read it there can spare it, and all that makes it waits anyway for the operation's own
+/// backward pass.
+template <Real T>
+std::vector<char> tape<T>::made_again() const {
+  std::vector<char> again(nodes_.size(), 0);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const node& n = nodes_[i];
+    if (!n.needs.light || n.needs.reads_output || n.wanted == 0 || n.block != 0 || entries_[n.output.index].kept)
+      continue;
+    again[i] = 1;
+    for (std::size_t k = 0; k < n.inputs.size(); ++k)
+      if (entries_[n.inputs[k].index].kind == source::computed && !(n.needs.reads_inputs & bit(k))) again[i] = 0;
+  }
+  for (const node& n : nodes_)
+    for (std::size_t k = 0; n.wanted != 0 && k < n.inputs.size(); ++k) {
+      const entry& in = entries_[n.inputs[k].index];
+      const bool reads = (n.needs.reads_inputs & bit(k)) != 0, spares = (n.needs.spares & bit(k)) != 0;
+      if (in.kind == source::computed && reads && (!spares || n.block != 0)) again[in.node] = 0;
+    }
+  return again;
 }
 
 /// Appends forward steps for what the block's backward passes read and only the block can give.

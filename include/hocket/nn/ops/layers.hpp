@@ -64,6 +64,7 @@ class layer_norm_op final : public op<T> {
   demands plan(const planning<T>& p) const override {
     demands d;
     if (p.backward()) d.reads_inputs = bit(0) | bit(1);
+    d.light = true;
     d.kept = {{rows_, 1}, {rows_, 1}};
     const std::size_t rows = p.most(rows_);
     if (p.backward())

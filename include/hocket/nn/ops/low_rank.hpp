@@ -58,6 +58,7 @@ class down_op final : public op<T> {
       if (p.wants(0)) d.reads_inputs |= bit(part.a);
       if (p.wants(part.a)) d.reads_inputs |= bit(0);
     }
+    d.spares = bit(0);  // x is all that a term of low rank would keep
     const std::size_t scratch = drops_ ? static_cast<std::size_t>(p.device().threads) * tile_size_ : 0;
     d.forward_scratch = scratch;
     if (p.backward()) d.backward_scratch = scratch;
