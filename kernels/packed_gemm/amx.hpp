@@ -71,9 +71,9 @@ HOCKET_ALWAYS_INLINE void block(std::size_t steps, const std::byte* a, std::size
   }
 }
 
-/// c (rows, strip) = A B, A in tiles of `steps` steps. The tiles are configured.
+/// c (rows, strip) = or += A B, A in tiles of `steps` steps. The tiles are configured.
 template <bool Bf16>
-void product(std::size_t rows, std::size_t steps, const void* a, const void* strip, void* c) noexcept {
+void product(std::size_t rows, std::size_t steps, const void* a, const void* strip, void* c, bool add) noexcept {
   const std::size_t at_once = steps <= longest_piece ? steps : pieces;
   const std::size_t tiles = (rows + tile_rows - 1) / tile_rows;
   for (std::size_t s = 0; s < steps; s += at_once) {
@@ -83,9 +83,9 @@ void product(std::size_t rows, std::size_t steps, const void* a, const void* str
       const auto* const left = static_cast<const std::byte*>(a) + (t * steps + s) * tile_bytes;
       auto* const out = static_cast<std::byte*>(c) + t * tile_rows * 128;
       if (t + 1 < tiles)
-        block<Bf16, true>(here, left, steps * tile_bytes, b, out, s > 0);
+        block<Bf16, true>(here, left, steps * tile_bytes, b, out, add || s > 0);
       else
-        block<Bf16, false>(here, left, steps * tile_bytes, b, out, s > 0);
+        block<Bf16, false>(here, left, steps * tile_bytes, b, out, add || s > 0);
     }
   }
 }

@@ -77,7 +77,16 @@ inline void pack_pair(std::size_t count, const float* first, const float* second
 }
 
 inline void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, std::span<const part<float>> parts,
-                            bool turned, std::uint32_t* to) noexcept {
+                            bool turned, float scale, std::byte* strip) noexcept {
+  auto* const to = reinterpret_cast<std::uint32_t*>(strip);
+  if (scale != 1) {  // narrow terms: no need for speed
+    std::fill_n(strip, strip_bytes<float>(precision::bf16, k), std::byte{0});
+    auto* const out = reinterpret_cast<std::uint16_t*>(strip);
+    visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {
+      out[q / 32 * 1024 + j / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 + q % 2] = to_bf16(scale * x).bits;
+    });
+    return;
+  }
   if (turned) {
     const float* row[32] = {};
     for (std::size_t j = 0; j < columns; ++j) row[j] = line_of(parts, j0 + j);
@@ -90,14 +99,14 @@ inline void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, 
 }
 
 inline void pack_strip_int8(std::size_t k, std::size_t j0, std::size_t columns, std::span<const part<float>> parts,
-                            bool turned, std::byte* strip) noexcept {
+                            bool turned, float scale, std::byte* strip) noexcept {
   std::fill_n(strip, strip_bytes<float>(precision::int8, k), std::byte{0});
   auto* const out = reinterpret_cast<std::int8_t*>(strip);
   auto* const scales = reinterpret_cast<float*>(strip + steps_of(precision::int8, k) * 2 * tile_bytes);
   float most[32] = {};
   visit_strip(parts, turned, k, j0, columns,
               [&](std::size_t, std::size_t j, float x) { most[j] = std::max(most[j], std::abs(x)); });
-  for (std::size_t j = 0; j < 32; ++j) scales[j] = most[j] / 127.0F;
+  for (std::size_t j = 0; j < 32; ++j) scales[j] = scale * (most[j] / 127.0F);
   visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {
     out[q / 64 * 2048 + j / 16 * 1024 + q % 64 / 4 * 64 + j % 16 * 4 + q % 4] = quantized(x, most[j]);
   });
@@ -106,28 +115,29 @@ inline void pack_strip_int8(std::size_t k, std::size_t j0, std::size_t columns, 
 }  // namespace detail
 
 /// On the calling thread: packs strips [first, last) of B (k, n), made of `parts` (shape.hpp), into `to`, which holds
-/// all of packed_bytes and is aligned to 64 bytes. bf16 and int8 are for f32.
+/// all of packed_bytes and is aligned to 64 bytes. Elements are multiplied by `scale` first. bf16 and int8 are for f32.
 template <Real T>
 void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> parts, bool turned, std::size_t first,
-          std::size_t last, std::byte* to) noexcept {
+          std::size_t last, std::byte* to, double scale = 1) noexcept {
   constexpr std::size_t width = strip_columns<T>;
   for (std::size_t s = first; s < last; ++s) {
     std::byte* const strip = to + s * strip_bytes<T>(p, k);
     const std::size_t j0 = s * width, columns = std::min(width, n - j0);
     if constexpr (std::is_same_v<T, float>) {
       if (p == precision::bf16) {
-        detail::pack_strip_bf16(k, j0, columns, parts, turned, reinterpret_cast<std::uint32_t*>(strip));
+        detail::pack_strip_bf16(k, j0, columns, parts, turned, static_cast<float>(scale), strip);
         continue;
       }
       if (p == precision::int8) {
-        detail::pack_strip_int8(k, j0, columns, parts, turned, strip);
+        detail::pack_strip_int8(k, j0, columns, parts, turned, static_cast<float>(scale), strip);
         continue;
       }
     }
     T* const out = reinterpret_cast<T*>(strip);
     if (columns < width) std::fill_n(out, k * width, T{0});
+    const T by = static_cast<T>(scale);
     detail::visit_strip(parts, turned, k, j0, columns,
-                        [&](std::size_t q, std::size_t j, T x) { out[q * width + j] = x; });
+                        [&](std::size_t q, std::size_t j, T x) { out[q * width + j] = by * x; });
   }
 }
 
@@ -176,7 +186,8 @@ void product(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const
 /// c (block_rows(rows), 32) = `rows` rows of A, from first_row (a multiple of 16) on, times one strip. A tile_scope
 /// must be open on the calling thread.
 template <class C>
-void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c) noexcept;
+void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c,
+                   bool add = false) noexcept;
 /// Gives the calling thread the matrix unit, if there is one, or takes it back.
 template <class C>
 void use_tiles(bool on) noexcept;
@@ -228,17 +239,17 @@ void multiply(precision p, std::size_t m, std::size_t n, std::size_t k, const T*
 #if !defined(HOCKET_EXTERN_TEMPLATES) || defined(HOCKET_COMPILES_INSTANCES)
 namespace detail {
 
-inline void sums_of_bf16(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip,
-                         float* c) noexcept {
+inline void sums_of_bf16(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip, float* c,
+                         bool add) noexcept {
 #if HOCKET_HAS_AMX
-  if (best_matrix_unit() == matrix_unit::amx) return amx::product<true>(rows, steps, a, strip, c);
+  if (best_matrix_unit() == matrix_unit::amx) return amx::product<true>(rows, steps, a, strip, c, add);
 #endif
-  HOCKET_ON_BEST_ISA(product_bf16(rows, steps, a, strip, c))
+  HOCKET_ON_BEST_ISA(product_bf16(rows, steps, a, strip, c, add))
 }
 inline void sums_of_int8(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip,
                          float* c) noexcept {
 #if HOCKET_HAS_AMX
-  if (best_matrix_unit() == matrix_unit::amx) return amx::product<false>(rows, steps, a, strip, c);
+  if (best_matrix_unit() == matrix_unit::amx) return amx::product<false>(rows, steps, a, strip, c, false);
 #endif
   HOCKET_ON_BEST_ISA(product_int8(rows, steps, a, strip, reinterpret_cast<std::int32_t*>(c)))
 }
@@ -260,13 +271,14 @@ void use_tiles([[maybe_unused]] bool on) noexcept {
 }
 
 template <class C>
-void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c) noexcept {
+void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c,
+                   bool add) noexcept {
   const std::size_t steps = steps_of(a.kind, a.k);
   const std::byte* const tiles = a.data + first_row / tile_rows * steps * tile_bytes;
   if (steps == 0) {
-    std::fill_n(c, rows * strip_columns<float>, 0.0F);
+    if (!add) std::fill_n(c, rows * strip_columns<float>, 0.0F);
   } else if (a.kind == precision::bf16) {
-    detail::sums_of_bf16(rows, steps, tiles, strip, c);
+    detail::sums_of_bf16(rows, steps, tiles, strip, c, add);
   } else {
     detail::sums_of_int8(rows, steps, tiles, strip, c);
     detail::scale(rows, a.scales() + first_row, reinterpret_cast<const float*>(strip + steps * 2 * tile_bytes), c);

@@ -103,12 +103,13 @@ void walk_tiles(std::size_t rows, std::size_t steps_a, Tile&& each) noexcept {
       each((i / tile_rows * steps_a) * 256 + i % tile_rows * 16, j / 16 * 256 + j % 16, i * strip_columns<float> + j);
 }
 
-inline void product_bf16(std::size_t rows, std::size_t steps, const void* a, const void* strip, float* c) noexcept {
+inline void product_bf16(std::size_t rows, std::size_t steps, const void* a, const void* strip, float* c,
+                         bool add) noexcept {
   constexpr std::size_t block = 16;  // steps between two visits: 32 KiB of the strip
   for (std::size_t s = 0; s < steps; s += block)
     walk_tiles<8>(rows, steps, [&](std::size_t at_a, std::size_t at_b, std::size_t at_c) {
       tile_bf16<8>(steps - s < block ? steps - s : block, static_cast<const std::uint32_t*>(a) + s * 256 + at_a,
-                   static_cast<const std::uint32_t*>(strip) + s * 512 + at_b, c + at_c, s > 0);
+                   static_cast<const std::uint32_t*>(strip) + s * 512 + at_b, c + at_c, add || s > 0);
     });
 }
 inline void product_int8(std::size_t rows, std::size_t steps, const void* a, const void* strip,

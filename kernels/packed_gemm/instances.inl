@@ -3,16 +3,17 @@
 namespace hocket::kernels::packed_gemm {
 
 HOCKET_INSTANCE void pack<float>(precision, std::size_t, std::size_t, std::span<const part<float>>, bool, std::size_t,
-                                 std::size_t, std::byte*) noexcept;
+                                 std::size_t, std::byte*, double) noexcept;
 HOCKET_INSTANCE void pack<double>(precision, std::size_t, std::size_t, std::span<const part<double>>, bool, std::size_t,
-                                  std::size_t, std::byte*) noexcept;
+                                  std::size_t, std::byte*, double) noexcept;
 HOCKET_INSTANCE void pack_left<float>(const left&, const float*, std::size_t) noexcept;
 HOCKET_INSTANCE void pack_left<bf16>(const left&, const bf16*, std::size_t) noexcept;
 HOCKET_INSTANCE void product<float>(std::size_t, std::size_t, const float*, std::size_t, const std::byte*, float*,
                                     bool) noexcept;
 HOCKET_INSTANCE void product<double>(std::size_t, std::size_t, const double*, std::size_t, const std::byte*, double*,
                                      bool) noexcept;
-HOCKET_INSTANCE void product_tiles<float>(const left&, std::size_t, std::size_t, const std::byte*, float*) noexcept;
+HOCKET_INSTANCE void product_tiles<float>(const left&, std::size_t, std::size_t, const std::byte*, float*,
+                                          bool) noexcept;
 HOCKET_INSTANCE void use_tiles<float>(bool) noexcept;
 
 }  // namespace hocket::kernels::packed_gemm

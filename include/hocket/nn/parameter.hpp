@@ -1,7 +1,9 @@
 // What is trained: named matrices with a gradient beside them. A frozen parameter has no gradient memory.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -36,8 +38,13 @@ class parameter {
   std::size_t size() const { return value_.size(); }
 
   view<const T, 2> value() const { return value_; }
+  /// Changes with every call of writable() and own(); no two values of any parameters share one. Ask for writable()
+  /// anew for each change of a frozen value: what is made of it (packed weights) is made again when this number
+  /// changes.
+  std::uint64_t version() const { return version_; }
   /// Throws for a value in foreign memory.
   view<T, 2> writable() {
+    version_ = next_version();
     expects(!foreign_, errc::bad_option, "parameter ", name_, " lies in foreign memory; own() it before writing");
     return owned_.as_view();
   }
@@ -47,6 +54,7 @@ class parameter {
     owned_ = tensor<T>(value_);
     value_ = owned_.as_view();
     foreign_ = false;
+    version_ = next_version();
   }
 
   bool trainable() const { return trainable_; }
@@ -65,7 +73,13 @@ class parameter {
   }
 
  private:
+  static std::uint64_t next_version() {
+    static std::atomic<std::uint64_t> count{0};
+    return ++count;
+  }
+
   std::string name_;
+  std::uint64_t version_ = next_version();
   bool foreign_ = false, trainable_ = true;
   tensor<T> owned_;
   view<const T, 2> value_;

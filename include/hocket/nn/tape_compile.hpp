@@ -19,13 +19,16 @@ void tape<T>::build(const value* loss, const std::vector<value>& keep) {
     entries_[loss->index].kept = entries_[loss->index].needed = true;
   }
   schedule(loss);
-  place();
+  find_runs();
+  place_all();
   compiled_ = true;
   for (entry& e : entries_)
     if (e.kind == source::parameter) {
-      e.data = e.parameter->value().data();
-      e.gradient = e.wants ? e.parameter->gradient().data() : nullptr;
+      e.data = at_address(e.parameter->value().data());
+      e.gradient = at_address(e.wants ? e.parameter->gradient().data() : nullptr);
     }
+  for (node& n : nodes_)
+    if (!n.forward_steps.empty()) make_packs(n);
   resolve_nodes();
 }
 
@@ -48,7 +51,10 @@ void tape<T>::schedule(const value* loss) {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     node& n = nodes_[i];
     if (!entries_[n.output.index].needed) continue;
-    n.needs = n.what->plan(planning<T>(run_, n.wanted));
+    n.memory.size = entries_[n.output.index].size;
+    n.memory.inputs.resize(n.inputs.size());
+    for (std::size_t k = 0; k < n.inputs.size(); ++k) n.memory.inputs[k].size = entries_[n.inputs[k].index].size;
+    n.needs = n.what->plan(planning<T>(run_, n.wanted, n.memory));
     plan_.steps.push_back({static_cast<std::uint32_t>(i), true});
   }
   plan_.forward_steps = plan_.steps.size();
@@ -121,6 +127,25 @@ void tape<T>::recompute(std::uint32_t block) {
     if (again[i]) plan_.steps.push_back({static_cast<std::uint32_t>(i), true});
 }
 
+template <Real T>
+void tape<T>::find_runs() {
+  for (std::size_t s = 0; s < plan_.steps.size(); ++s) {
+    const auto& step = plan_.steps[s];
+    const demands& needs = nodes_[step.node].needs;
+    const bool by_rows = step.forward ? needs.forward_by_rows : needs.backward_by_rows;
+    if (s == plan_.forward_steps) forward_runs_ = runs_.size();
+    const bool joins = !runs_.empty() && s != plan_.forward_steps && by_rows && runs_.back().by_rows &&
+                       runs_.back().over == needs.over;
+    if (joins) {
+      runs_.back().last = s;
+      continue;
+    }
+    runs_.push_back({s, s, by_rows, needs.over, {}});
+    if (by_rows) runs_.back().blocks.reserve(most_blocks(run_, needs.over));
+  }
+  if (plan_.steps.size() == plan_.forward_steps) forward_runs_ = runs_.size();
+}
+
 /// From each definition to the last use before the next one. Both lists rise.
 inline std::vector<lifetime> segments(const std::vector<std::size_t>& defined, const std::vector<std::size_t>& used) {
   std::vector<lifetime> alive;
@@ -134,8 +159,13 @@ inline std::vector<lifetime> segments(const std::vector<std::size_t>& defined, c
 }
 
 template <Real T>
-std::size_t tape<T>::new_buffer(std::size_t bytes, std::vector<lifetime> alive) {
-  buffers_.push_back({bytes, std::move(alive)});
+std::size_t tape<T>::new_buffer(const matrix_size& size, std::vector<lifetime> alive) {
+  buffers_.push_back({{bytes(size), std::move(alive)}, size.rows, row_bytes(size), false});
+  return buffers_.size() - 1;
+}
+template <Real T>
+std::size_t tape<T>::new_scratch(std::size_t bytes, std::vector<lifetime> alive) {
+  buffers_.push_back({{bytes, std::move(alive)}, extent(0), 0, false});
   return buffers_.size() - 1;
 }
 
@@ -171,19 +201,22 @@ void tape<T>::place_values() {
         out.block = in.block;
     }
     if (out.block == none) {
-      out.block = new_buffer(bytes(out.size), std::move(alive));
+      out.block = new_buffer(out.size, std::move(alive));
     } else {
-      auto& shared = buffers_[out.block].alive;
+      auto& shared = buffers_[out.block].memory.alive;
       shared.insert(shared.end(), alive.begin(), alive.end());
     }
     for (const matrix_size& size : n.needs.kept)
       n.kept_blocks.push_back(new_buffer(
-          bytes(size), segments(n.forward_steps, n.backward_step == none ? std::vector<std::size_t>{}
-                                                                         : std::vector<std::size_t>{n.backward_step})));
+          size, segments(n.forward_steps, n.backward_step == none ? std::vector<std::size_t>{}
+                                                                  : std::vector<std::size_t>{n.backward_step})));
     if (n.needs.forward_scratch > 0)
-      n.forward_block = new_buffer(n.needs.forward_scratch * sizeof(T), segments(n.forward_steps, {}));
-    if (n.needs.backward_scratch > 0 && n.backward_step != none)
-      n.backward_block = new_buffer(n.needs.backward_scratch * sizeof(T), {{n.backward_step, n.backward_step}});
+      n.forward_block = new_scratch(n.needs.forward_scratch * sizeof(T), segments(n.forward_steps, {}));
+    if (n.backward_step == none) continue;
+    const std::vector<lifetime> then{{n.backward_step, n.backward_step}};
+    if (n.needs.backward_scratch > 0) n.backward_block = new_scratch(n.needs.backward_scratch * sizeof(T), then);
+    if (n.needs.block_sums > 0)
+      n.sums_block = new_scratch(n.needs.block_sums * most_blocks(run_, n.needs.over) * sizeof(T), then);
   }
 }
 
@@ -192,7 +225,7 @@ void tape<T>::place_gradients() {
   std::vector<char> written(entries_.size(), 0);
   if (plan_.steps.size() > plan_.forward_steps) {
     entry& loss = entries_[loss_.index];
-    loss.gradient_block = new_buffer(sizeof(T), {{plan_.forward_steps, nodes_[loss.node].backward_step}});
+    loss.gradient_block = new_buffer(loss.size, {{plan_.forward_steps, nodes_[loss.node].backward_step}});
     written[loss_.index] = 1;
   }
   for (std::size_t s = plan_.forward_steps; s < plan_.steps.size(); ++s) {
@@ -216,12 +249,12 @@ void tape<T>::place_gradients() {
         if (passes && std::count_if(n.inputs.begin(), n.inputs.end(), same) == 1 && bytes(in.size) == bytes(out.size)) {
           n.passed = true;
           in.gradient_block = out.gradient_block;
-          buffers_[in.gradient_block].alive.push_back({s, last});
+          buffers_[in.gradient_block].memory.alive.push_back({s, last});
         } else {
-          in.gradient_block = new_buffer(bytes(in.size), {{s, last}});
+          in.gradient_block = new_buffer(in.size, {{s, last}});
         }
       }
-      if (n.adds[k] && !passes && !(n.needs.adds & bit(k))) n.own_blocks[k] = new_buffer(bytes(in.size), {{s, s}});
+      if (n.adds[k] && !passes && !(n.needs.adds & bit(k))) n.own_blocks[k] = new_buffer(in.size, {{s, s}});
     };
     if (n.needs.pass_through != no_input) visit(n.needs.pass_through);
     for (std::size_t k = 0; k < n.inputs.size(); ++k)
@@ -229,18 +262,93 @@ void tape<T>::place_gradients() {
   }
 }
 
+/// Steps of a run by rows are done block after block, so all of them at once as whole matrices see it: what crosses the
+/// run's borders lives as long as the run. What lives within one run needs rows for one block only, for each worker.
 template <Real T>
-void tape<T>::place() {
+void tape<T>::settle_lifetimes() {
+  for (planned_matrix& each : buffers_) {
+    const step_run* home = nullptr;
+    for (const step_run& run : runs_) {
+      if (!run.by_rows || each.row_bytes == 0 || !(each.rows == run.over)) continue;
+      const bool inside = std::all_of(each.memory.alive.begin(), each.memory.alive.end(), [&](const lifetime& life) {
+        return run.first <= life.first && life.last <= run.last;
+      });
+      if (inside) home = &run;
+    }
+    if (home) {
+      each.local = true;
+      each.memory.bytes = most_rows_in_block(run_, home->over) * each.row_bytes;
+      continue;
+    }
+    for (lifetime& life : each.memory.alive)
+      for (const step_run& run : runs_) {
+        if (run.last < life.first || life.last < run.first) continue;
+        life.first = std::min(life.first, run.first);
+        life.last = std::max(life.last, run.last);
+      }
+  }
+}
+
+template <Real T>
+void tape<T>::place_all() {
   place_values();
   place_gradients();
-  arena_ = buffer<T>(plan_memory(buffers_) / sizeof(T));
-  for (std::size_t s = 0; s <= plan_.steps.size(); ++s) least_bytes_ = std::max(least_bytes_, bytes_alive(buffers_, s));
-  for (const planned_buffer& each : buffers_)
+  settle_lifetimes();
+  std::vector<planned_buffer> shared, local;
+  for (const planned_matrix& each : buffers_) (each.local ? local : shared).push_back(each.memory);
+  arena_ = buffer<std::byte>(plan_memory(shared));
+  const std::size_t local_bytes = plan_memory(local);
+  std::size_t next_shared = 0, next_local = 0;
+  for (planned_matrix& each : buffers_) each.memory = each.local ? local[next_local++] : shared[next_shared++];
+  for (std::size_t s = 0; s <= plan_.steps.size(); ++s) least_bytes_ = std::max(least_bytes_, bytes_alive(shared, s));
+  for (const planned_buffer& each : shared)
     for (const lifetime& life : each.alive)
       if (life.first < plan_.forward_steps && life.last >= plan_.forward_steps) {
         saved_bytes_ += each.bytes;
         break;
       }
+  for (const node& n : nodes_) run_.scratch_bytes = std::max(run_.scratch_bytes, n.needs.worker_bytes);
+  run_.scratch_bytes = kernels::packed_gemm::rounded_up(run_.scratch_bytes, alignment);
+  run_.worker_memory.clear();
+  for (int worker = 0; worker < run_.device.threads; ++worker)
+    run_.worker_memory.emplace_back(local_bytes + run_.scratch_bytes);
+}
+
+template <Real T>
+place tape<T>::place_of(std::size_t block) {
+  if (block == none) return {};
+  const planned_matrix& each = buffers_[block];
+  if (each.local) return {nullptr, each.memory.offset, true};
+  return {arena_.data() + each.memory.offset, 0, false};
+}
+
+/// Weights that are frozen parameters are found among the packs of all tapes; others get a pack of their own.
+template <Real T>
+void tape<T>::make_packs(node& n) {
+  const auto make = [&](const std::vector<pack_request>& wanted, std::vector<packed_input>& to) {
+    for (const pack_request& request : wanted) {
+      packed_input made;
+      made.inputs = request.inputs;
+      made.frozen = true;
+      pack_recipe<T>& recipe = made.recipe;
+      recipe.turned = request.turned;
+      recipe.kind = request.kind;
+      recipe.scale = request.scale;
+      for (const std::size_t k : request.inputs) {
+        const entry& e = entries_[n.inputs[k].index];
+        made.frozen = made.frozen && e.kind == source::parameter && !e.wants;
+        const std::size_t rows = most(e.size.rows);
+        (request.turned ? recipe.n : recipe.k) += rows;
+        (request.turned ? recipe.k : recipe.n) = e.size.columns;
+        recipe.parts.push_back({nullptr, e.size.columns, rows});
+        recipe.versions.push_back(0);
+      }
+      if (!made.frozen) made.own = std::make_unique<packed_weight<T>>(recipe);
+      to.push_back(std::move(made));
+    }
+  };
+  make(n.needs.forward_packs, n.forward_packs);
+  if (n.backward_step != none) make(n.needs.backward_packs, n.backward_packs);
 }
 
 template <Real T>
@@ -250,12 +358,12 @@ void tape<T>::resolve_nodes() {
       e.data = place_of(e.block);
       e.gradient = place_of(e.gradient_block);
     } else if (e.kind == source::input && !e.gradient_storage.empty()) {
-      e.gradient = e.gradient_storage.data();
+      e.gradient = at_address(e.gradient_storage.data());
     }
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     node& n = nodes_[i];
-    node_state<T>& m = n.memory;
+    node_state& m = n.memory;
     const entry& out = entries_[n.output.index];
     m.number = static_cast<std::uint32_t>(i);
     m.size = out.size;
@@ -264,12 +372,16 @@ void tape<T>::resolve_nodes() {
     m.kept_sizes = n.needs.kept;
     m.kept.clear();
     for (const std::size_t block : n.kept_blocks) m.kept.push_back(place_of(block));
-    m.forward_scratch = place_of(n.forward_block);
-    m.backward_scratch = place_of(n.backward_block);
+    m.forward_scratch = place_of(n.forward_block).data;
+    m.backward_scratch = place_of(n.backward_block).data;
+    m.sums = place_of(n.sums_block).data;
+    m.block_sums = n.needs.block_sums;
+    m.forward_packs.resize(n.forward_packs.size());
+    m.backward_packs.resize(n.backward_packs.size());
     m.inputs.resize(n.inputs.size());
     for (std::size_t k = 0; k < n.inputs.size(); ++k) {
       const entry& in = entries_[n.inputs[k].index];
-      operand<T>& o = m.inputs[k];
+      operand& o = m.inputs[k];
       o.data = in.data;
       o.size = in.size;
       if (!(n.wanted & bit(k))) continue;
@@ -284,7 +396,7 @@ void tape<T>::resolve_nodes() {
     }
   }
   if (compiled_ && entries_[loss_.index].gradient_block != none)
-    loss_gradient_ = place_of(entries_[loss_.index].gradient_block);
+    loss_gradient_ = elements(place_of(entries_[loss_.index].gradient_block));
   stale_ = false;
 }
 
