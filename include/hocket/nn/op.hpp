@@ -102,6 +102,7 @@ struct sequence_state {
   std::size_t longest = 0;       ///< of any batch
   std::size_t live_longest = 0;  ///< of this batch
   std::vector<std::uint32_t> lengths, starts;
+  std::vector<std::uint32_t> starts_in_block;  ///< of passes by rows: counted from the item's row_block
 };
 
 /// What all operations of a tape share while it runs.

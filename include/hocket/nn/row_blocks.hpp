@@ -23,10 +23,10 @@ inline std::size_t blocks_of(std::size_t rows) {
 }
 
 /// The ragged batch whose tokens are these rows; null if there is none.
-template <Real T>
-const sequence_state* batch_of(const run_state<T>& run, const extent& rows) {
+template <class Run>
+auto batch_of(Run& run, const extent& rows) -> decltype(&run.batches[0]) {
   if (rows.dimension == 0 || rows.factor != 1) return nullptr;
-  for (const sequence_state& s : run.batches)
+  for (auto& s : run.batches)
     if (s.tokens_dimension == rows.dimension) return &s;
   return nullptr;
 }
@@ -34,7 +34,7 @@ const sequence_state* batch_of(const run_state<T>& run, const extent& rows) {
 template <Real T>
 std::size_t most_rows_in_block(const run_state<T>& run, const extent& rows) {
   const std::size_t most = run.most[rows.dimension] * rows.factor;
-  const sequence_state* const batch = batch_of(run, rows);
+  const auto* const batch = batch_of(run, rows);
   return std::min(most, rows_of_block + (batch ? batch->longest : 0));
 }
 template <Real T>
@@ -44,22 +44,23 @@ std::size_t most_blocks(const run_state<T>& run, const extent& rows) {
 
 /// Fills `to`, which has room for most_blocks(); allocates nothing. A batch without rows has no blocks.
 template <Real T>
-void cut_into_blocks(const run_state<T>& run, const extent& rows, std::vector<row_block>& to) {
+void cut_into_blocks(run_state<T>& run, const extent& rows, std::vector<row_block>& to) {
   to.clear();
   const std::size_t total = run.live[rows.dimension] * rows.factor, count = blocks_of(total);
-  const sequence_state* const batch = batch_of(run, rows);
+  auto* const batch = batch_of(run, rows);
+  if (batch) batch->starts_in_block.clear();
   std::size_t row = 0, item = 0;
   for (std::size_t i = 1; i <= count; ++i) {
     const std::size_t wanted = total * i / count;
     row_block block{row, 0, item, 0};
     if (!batch) {
       row = wanted;
-    } else if (i == count) {
-      row = total;
-      item = batch->lengths.size();
     } else {
-      // Items join while that brings the border nearer to where it should be.
-      while (item < batch->lengths.size() && row + batch->lengths[item] / 2 < wanted) row += batch->lengths[item++];
+      // Items join while that brings the border nearer to where it should be; the last block takes all that are left.
+      while (item < batch->lengths.size() && (i == count || row + batch->lengths[item] / 2 < wanted)) {
+        batch->starts_in_block.push_back(static_cast<std::uint32_t>(row - block.first));
+        row += batch->lengths[item++];
+      }
     }
     block.rows = row - block.first;
     block.items = item - block.first_item;

@@ -133,6 +133,7 @@ class tape {
     s.longest = longest;
     s.lengths.reserve(run_.most[items.index]);
     s.starts.reserve(run_.most[items.index]);
+    s.starts_in_block.reserve(run_.most[items.index]);
     run_.batches.push_back(std::move(s));
     return {static_cast<std::uint32_t>(run_.batches.size() - 1), number_};
   }

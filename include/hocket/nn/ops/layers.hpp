@@ -30,17 +30,22 @@ namespace detail {
 template <Real T>
 class embedding_op final : public op<T> {
  public:
-  explicit embedding_op(std::vector<index_input> ids) : ids_(std::move(ids)) {}
+  embedding_op(std::vector<index_input> ids, const extent& rows) : ids_(std::move(ids)), rows_(rows) {}
   std::string_view name() const override { return "embedding"; }
   demands plan(const planning<T>&) const override {
     demands d;
     for (std::size_t k = 0; k < ids_.size(); ++k) d.adds |= bit(k);
+    d.forward_by_rows = true;
+    d.over = rows_;
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
     std::array<kernels::embedding::lookup<T>, most_tables> tables;
-    for (std::size_t k = 0; k < ids_.size(); ++k) tables[k] = {f.input(k), f.indices(ids_[k])};
-    kernels::embedding::forward<T>(f.device(), {tables.data(), ids_.size()}, f.output());
+    const row_block& block = f.block();
+    for (std::size_t k = 0; k < ids_.size(); ++k)
+      tables[k] = {f.input(k), f.indices(ids_[k]).subspan(block.first, block.rows)};
+    kernels::embedding::forward<T>(f.device(), {tables.data(), ids_.size()},
+                                   {f.output_rows(), {block.rows, f.columns(0)}});
   }
   void backward(const frame<T>& f) const noexcept override {
     for (std::size_t k = 0; k < ids_.size(); ++k) {
@@ -54,7 +59,17 @@ class embedding_op final : public op<T> {
 
  private:
   std::vector<index_input> ids_;
+  extent rows_;
 };
+
+/// Sums over rows that a pass by rows leaves for each block, added in the order of blocks.
+template <Real T>
+void add_block_sums(const frame<T>& f, std::size_t blocks, std::size_t first, std::size_t count, T* to,
+                    bool add) noexcept {
+  if (!add) std::fill_n(to, count, T{0});
+  for (std::size_t b = 0; b < blocks; ++b)
+    for (std::size_t c = 0; c < count; ++c) to[c] += f.sums(b)[first + c];
+}
 
 template <Real T>
 class layer_norm_op final : public op<T> {
@@ -64,35 +79,47 @@ class layer_norm_op final : public op<T> {
   demands plan(const planning<T>& p) const override {
     demands d;
     if (p.backward()) d.reads_inputs = bit(0) | bit(1);
+    d.adds = bit(1) | bit(2);
     d.light = true;
-    d.kept = {{rows_, 1}, {rows_, 1}};
-    const std::size_t rows = p.most(rows_);
-    if (p.backward())
-      d.backward_scratch =
-          kernels::layernorm::workspace_size({rows, columns_}) + 2 * columns_ + (p.wants(0) ? 0 : rows * columns_);
+    d.kept = {{rows_, 2}};  // mean and 1 / deviation
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.over = rows_;
+    if (p.wants(1) || p.wants(2)) d.block_sums = 2 * columns_;
+    if (p.backward()) d.worker_bytes = sizeof(T) * (2 * columns_ + (p.wants(0) ? 0 : band * columns_));
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
-    kernels::layernorm::forward<T>(kernels::layernorm::norm::layer, f.input(0), row(f.input(1)), row(f.input(2)), eps_,
-                                   f.output(), keep(f), f.device());
+    const auto [mean, inverse_sd] = statistics(f);
+    kernels::layernorm::forward_rows<T>({f.block().rows, columns_, f.input_rows(0), columns_, f.input(1).data()},
+                                        f.input(2).data(), eps_, f.output_rows(), columns_, mean, inverse_sd);
   }
   void backward(const frame<T>& f) const noexcept override {
-    // The kernel gives all three gradients at once; those that nobody wants go into scratch.
-    const std::size_t rows = f.input(0).extent(0);
-    T* const work = f.backward_scratch();
-    T* const spare = work + kernels::layernorm::workspace_size({rows, columns_});
-    const view<T, 2> dx = f.wants(0) ? f.gradient(0) : view<T, 2>(spare + 2 * columns_, {rows, columns_});
-    const view<T, 1> dgain{f.wants(1) ? f.gradient(1).data() : spare, {columns_}},
-        dbias{f.wants(2) ? f.gradient(2).data() : spare + columns_, {columns_}};
-    kernels::layernorm::backward<T>(kernels::layernorm::norm::layer, f.input(0), row(f.input(1)), f.output_gradient(),
-                                    keep(f), dx, dgain, dbias, work, f.device());
+    // Sums over rows are made for 64 rows at a time, as the kernel's own.
+    T* const sums = reinterpret_cast<T*>(f.worker_scratch());
+    T* const spare = sums + 2 * columns_;
+    const bool wanted = f.wants(1) || f.wants(2);
+    if (wanted) std::fill_n(f.sums(), 2 * columns_, T{0});
+    const auto [mean, inverse_sd] = statistics(f);
+    for (std::size_t first = 0; first < f.block().rows; first += band) {
+      const std::size_t rows = std::min(band, f.block().rows - first), at = first * columns_;
+      std::fill_n(sums, 2 * columns_, T{0});
+      kernels::layernorm::backward_rows<T>({rows, columns_, f.input_rows(0) + at, columns_, f.input(1).data()},
+                                           f.output_gradient_rows() + at, columns_, mean + first, inverse_sd + first,
+                                           f.wants(0) ? f.gradient_rows(0) + at : spare, columns_, sums,
+                                           sums + columns_);
+      for (std::size_t c = 0; wanted && c < 2 * columns_; ++c) f.sums()[c] += sums[c];
+    }
+  }
+  void finish(const frame<T>& f, std::size_t blocks) const noexcept override {
+    for (const std::size_t k : {1, 2})
+      if (f.wants(k)) add_block_sums(f, blocks, (k - 1) * columns_, columns_, f.gradient(k).data(), f.beta(k) != 0);
   }
 
  private:
-  static view<const T, 1> row(const view<const T, 2>& m) { return {m.data(), {m.extent(1)}}; }
-  kernels::layernorm::kept<T> keep(const frame<T>& f) const {
-    const std::size_t rows = f.input(0).extent(0);
-    return {{f.kept(0).data(), {rows}}, {f.kept(1).data(), {rows}}};
+  static constexpr std::size_t band = kernels::layernorm::rows_per_tile;
+  std::pair<T*, T*> statistics(const frame<T>& f) const {
+    T* const both = f.kept_rows(0);
+    return {both, both + f.block().rows};
   }
   extent rows_;
   std::size_t columns_;
@@ -199,24 +226,37 @@ class attention_op final : public op<T> {
 template <Real T>
 class pool_op final : public op<T> {
  public:
-  pool_op(pool kind, sequences batch) : kind_(kind), batch_(batch) {}
+  pool_op(pool kind, sequences batch, const extent& rows) : kind_(kind), batch_(batch), rows_(rows) {}
   std::string_view name() const override { return "pool"; }
   demands plan(const planning<T>&) const override {
     demands d;
     d.adds = bit(0);
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.over = rows_;
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
-    kernels::pooling::forward<T>(f.device(), kind_, at(f), f.input(0), f.output());
+    kernels::pooling::forward<T>(f.device(), kind_, at(f), {f.input_rows(0), {f.block().rows, f.columns(0)}},
+                                 items(f, f.output()));
   }
   void backward(const frame<T>& f) const noexcept override {
-    kernels::pooling::backward<T>(f.device(), kind_, at(f), f.output_gradient(), f.beta(0) != 0, f.gradient(0));
+    kernels::pooling::backward<T>(f.device(), kind_, at(f), items(f, f.output_gradient()), f.beta(0) != 0,
+                                  {f.gradient_rows(0), {f.block().rows, f.columns(0)}});
   }
 
  private:
-  kernels::pooling::ragged at(const frame<T>& f) const { return {f.batch(batch_).starts, f.batch(batch_).lengths}; }
+  kernels::pooling::ragged at(const frame<T>& f) const {
+    const row_block& block = f.block();
+    const sequence_state& batch = f.batch(batch_);
+    return {std::span(batch.starts_in_block).subspan(block.first_item, block.items),
+            std::span(batch.lengths).subspan(block.first_item, block.items)};
+  }
+  static view<T, 2> items(const frame<T>& f, const view<T, 2>& all) {
+    return {all.data() + f.block().first_item * all.stride(0), {f.block().items, all.extent(1)}};
+  }
   pool kind_;
   sequences batch_;
+  extent rows_;
 };
 
 }  // namespace detail
@@ -238,8 +278,8 @@ value embedding(tape<T>& t, const std::vector<table_lookup>& tables) {
     inputs.push_back(each.table);
     ids.push_back(each.ids);
   }
-  return t.record(std::make_unique<detail::embedding_op<T>>(std::move(ids)), std::move(inputs), t.rows(tables[0].ids),
-                  t.columns(tables[0].table));
+  return t.record(std::make_unique<detail::embedding_op<T>>(std::move(ids), t.rows(tables[0].ids)), std::move(inputs),
+                  t.rows(tables[0].ids), t.columns(tables[0].table));
 }
 
 /// Over the columns; gain and bias (1, columns).
@@ -307,7 +347,8 @@ template <Real T>
 value pooled(tape<T>& t, sequences batch, value x, pool kind) {
   expects(t.rows(x) == t.tokens(batch), errc::unsupported_shape, "pool: x is ", t.describe(x),
           "; it must have the rows of the batch");
-  return t.record(std::make_unique<detail::pool_op<T>>(kind, batch), {x}, t.items(batch), t.columns(x));
+  return t.record(std::make_unique<detail::pool_op<T>>(kind, batch, t.tokens(batch)), {x}, t.items(batch),
+                  t.columns(x));
 }
 
 }  // namespace hocket::nn
