@@ -53,7 +53,7 @@ class own_product final : public packed_product<T> {
  public:
   own_product(const shape& s, const T* weight)
       : s_(s), packed_(packed_bytes<T>(P, s.n, s.k)), workspace_(workspace_bytes<T>(P, s.m, s.k)) {
-    const part<T> whole{weight, s.k, s.n};
+    const part<T> whole{weight, s.k, s.n, 0, all_of_line, T{1}};
     pack<T>(P, s.k, s.n, {&whole, 1}, true, 0, strips_of<T>(s.n), packed_.data());
   }
   static std::unique_ptr<packed_product<T>> make(const shape& s, const T* weight) {

@@ -48,24 +48,33 @@ namespace hocket::kernels::packed_gemm {
 
 namespace detail {
 
-/// Where column `index` of B, turned, or row `index`, straight, begins in memory; null past its end.
+/// Line `index` of B: where it begins in memory; null past its end and for nothing.
 template <Real T>
 const T* line_of(std::span<const part<T>> parts, std::size_t index) {
   for (const part<T>& each : parts) {
-    if (index < each.count) return each.data + index * each.ld;
+    if (index < each.count) return each.data ? each.data + index * each.ld : nullptr;
     index -= each.count;
   }
   return nullptr;
 }
 
-/// put(q, j, x) for every element of `columns` columns from j0 on.
+/// put(q, j, x) for every element of `columns` columns from j0 on that B's pieces fill.
 template <Real T, class Put>
 void visit_strip(std::span<const part<T>> parts, bool turned, std::size_t k, std::size_t j0, std::size_t columns,
                  Put&& put) {
-  for (std::size_t outer = 0; outer < (turned ? columns : k); ++outer) {
-    const T* const line = line_of(parts, turned ? j0 + outer : outer);
-    for (std::size_t inner = 0; inner < (turned ? k : columns); ++inner)
-      put(turned ? inner : outer, turned ? outer : inner, line[turned ? inner : j0 + inner]);
+  std::size_t start = 0;  // the part's first line
+  for (const part<T>& each : parts) {
+    const std::size_t lines = turned ? columns : k, first_line = turned ? j0 : 0;
+    const std::size_t begin = std::max(start, first_line), end = std::min(start + each.count, first_line + lines);
+    const std::size_t inner_first = turned ? 0 : j0, inner_last = turned ? k : j0 + columns;
+    const std::size_t from = std::max(inner_first, each.offset),
+                      to = each.length == all_of_line ? inner_last : std::min(inner_last, each.offset + each.length);
+    for (std::size_t line = begin; each.data && line < end; ++line) {
+      const T* const data = each.data + (line - start) * each.ld;
+      for (std::size_t i = from; i < to; ++i)
+        put(turned ? i : line, turned ? line - j0 : i - j0, each.scale * data[i - each.offset]);
+    }
+    start += each.count;
   }
 }
 
@@ -77,13 +86,16 @@ inline void pack_pair(std::size_t count, const float* first, const float* second
 }
 
 inline void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, std::span<const part<float>> parts,
-                            bool turned, float scale, std::byte* strip) noexcept {
+                            bool turned, std::byte* strip) noexcept {
   auto* const to = reinterpret_cast<std::uint32_t*>(strip);
-  if (scale != 1) {  // narrow terms: no need for speed
+  const bool plain = std::all_of(parts.begin(), parts.end(), [](const part<float>& each) {
+    return each.offset == 0 && each.length == all_of_line && each.scale == 1;
+  });
+  if (!plain) {  // narrow terms: no need for speed
     std::fill_n(strip, strip_bytes<float>(precision::bf16, k), std::byte{0});
     auto* const out = reinterpret_cast<std::uint16_t*>(strip);
     visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {
-      out[q / 32 * 1024 + j / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 + q % 2] = to_bf16(scale * x).bits;
+      out[q / 32 * 1024 + j / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 + q % 2] = to_bf16(x).bits;
     });
     return;
   }
@@ -99,14 +111,14 @@ inline void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, 
 }
 
 inline void pack_strip_int8(std::size_t k, std::size_t j0, std::size_t columns, std::span<const part<float>> parts,
-                            bool turned, float scale, std::byte* strip) noexcept {
+                            bool turned, std::byte* strip) noexcept {
   std::fill_n(strip, strip_bytes<float>(precision::int8, k), std::byte{0});
   auto* const out = reinterpret_cast<std::int8_t*>(strip);
   auto* const scales = reinterpret_cast<float*>(strip + steps_of(precision::int8, k) * 2 * tile_bytes);
   float most[32] = {};
   visit_strip(parts, turned, k, j0, columns,
               [&](std::size_t, std::size_t j, float x) { most[j] = std::max(most[j], std::abs(x)); });
-  for (std::size_t j = 0; j < 32; ++j) scales[j] = scale * (most[j] / 127.0F);
+  for (std::size_t j = 0; j < 32; ++j) scales[j] = most[j] / 127.0F;
   visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {
     out[q / 64 * 2048 + j / 16 * 1024 + q % 64 / 4 * 64 + j % 16 * 4 + q % 4] = quantized(x, most[j]);
   });
@@ -115,29 +127,30 @@ inline void pack_strip_int8(std::size_t k, std::size_t j0, std::size_t columns, 
 }  // namespace detail
 
 /// On the calling thread: packs strips [first, last) of B (k, n), made of `parts` (shape.hpp), into `to`, which holds
-/// all of packed_bytes and is aligned to 64 bytes. Elements are multiplied by `scale` first. bf16 and int8 are for f32.
+/// all of packed_bytes and is aligned to 64 bytes. bf16 and int8 are for f32.
 template <Real T>
 void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> parts, bool turned, std::size_t first,
-          std::size_t last, std::byte* to, double scale = 1) noexcept {
+          std::size_t last, std::byte* to) noexcept {
   constexpr std::size_t width = strip_columns<T>;
   for (std::size_t s = first; s < last; ++s) {
     std::byte* const strip = to + s * strip_bytes<T>(p, k);
     const std::size_t j0 = s * width, columns = std::min(width, n - j0);
     if constexpr (std::is_same_v<T, float>) {
       if (p == precision::bf16) {
-        detail::pack_strip_bf16(k, j0, columns, parts, turned, static_cast<float>(scale), strip);
+        detail::pack_strip_bf16(k, j0, columns, parts, turned, strip);
         continue;
       }
       if (p == precision::int8) {
-        detail::pack_strip_int8(k, j0, columns, parts, turned, static_cast<float>(scale), strip);
+        detail::pack_strip_int8(k, j0, columns, parts, turned, strip);
         continue;
       }
     }
     T* const out = reinterpret_cast<T*>(strip);
-    if (columns < width) std::fill_n(out, k * width, T{0});
-    const T by = static_cast<T>(scale);
+    const bool full = std::all_of(parts.begin(), parts.end(),
+                                  [](const part<T>& each) { return each.data && each.length == all_of_line; });
+    if (columns < width || !full) std::fill_n(out, k * width, T{0});
     detail::visit_strip(parts, turned, k, j0, columns,
-                        [&](std::size_t q, std::size_t j, T x) { out[q * width + j] = by * x; });
+                        [&](std::size_t q, std::size_t j, T x) { out[q * width + j] = x; });
   }
 }
 
@@ -154,13 +167,21 @@ struct left {
   }
 };
 
-/// Fills it from f32 or bf16 with rows `lda` apart.
+/// Fills rows [first, first + count) from f32 or bf16 with rows `lda` apart; `first` is a multiple of 16, and `count`
+/// too unless these are the last ones.
 template <class S>
-void pack_left(const left& to, const S* a, std::size_t lda) noexcept {
+void pack_left(const left& to, std::size_t first, std::size_t count, const S* a, std::size_t lda) noexcept {
+  std::byte* const tiles = to.data + first / tile_rows * steps_of(to.kind, to.k) * tile_bytes;
   if (to.kind == precision::bf16) {
-    HOCKET_ON_BEST_ISA(pack_left(to.rows, to.k, a, lda, reinterpret_cast<std::uint16_t*>(to.data)))
+    HOCKET_ON_BEST_ISA(pack_left(count, to.k, a, lda, reinterpret_cast<std::uint16_t*>(tiles)))
   }
-  HOCKET_ON_BEST_ISA(pack_left_int8<S>(to.rows, to.k, a, lda, reinterpret_cast<std::int8_t*>(to.data), to.scales()))
+  HOCKET_ON_BEST_ISA(pack_left_int8<S>(count, to.k, a, lda, reinterpret_cast<std::int8_t*>(tiles), to.scales() + first))
+}
+/// Fills columns [32 step, 32 step + 32) of all rows from `count` <= 32 columns of f32; those past them become 0. bf16.
+template <class S>
+void pack_left_step(const left& to, std::size_t step, std::size_t count, const S* a, std::size_t lda) noexcept {
+  HOCKET_ON_BEST_ISA(
+      pack_left_step(to.rows, steps_of(to.kind, to.k), step, count, a, lda, reinterpret_cast<std::uint16_t*>(to.data)))
 }
 
 // C -----------------------------------------------------------------------------------------------------------------
@@ -174,6 +195,14 @@ constexpr std::size_t rows_at_once(precision p, std::size_t k) {
 /// Brings a strip that will be needed soon closer.
 inline void prefetch(const std::byte* from, std::size_t bytes) noexcept {
   for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
+}
+
+/// C (m,n) += A' B: A (rows, m) and B (rows, n) with rows lda and ldb apart. For few columns of A; sums run over the
+/// rows in order.
+template <Real T>
+void add_outer(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b, std::size_t ldb,
+               T* c, std::size_t ldc) noexcept {
+  HOCKET_ON_BEST_ISA(add_outer<T>(rows, m, a, lda, n, b, ldb, c, ldc))
 }
 
 /// c (rows, strip_columns<T>) = or, with `add`, += A (rows, k) times one strip, in T's own precision.
@@ -222,7 +251,7 @@ void multiply(precision p, std::size_t m, std::size_t n, std::size_t k, const T*
   const left tiles{p, m, k, workspace};
   T* const block = reinterpret_cast<T*>(workspace + left_bytes(p, m, k));
   if constexpr (std::is_same_v<T, float>)
-    if (p != precision::native) pack_left<float>(tiles, a, lda);
+    if (p != precision::native) pack_left<float>(tiles, 0, m, a, lda);
   const tile_scope scope(p);
   const std::size_t at_once = rows_at_once(p, k), bytes = strip_bytes<T>(p, k);
   for (std::size_t j = 0; j < n; j += strip_columns<T>, packed += bytes)

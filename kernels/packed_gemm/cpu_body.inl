@@ -255,4 +255,59 @@ inline void pack_pair(std::size_t count, const float* first, const float* second
   for (std::size_t j = 0; j < 32; ++j) to[j / 16 * 256 + j % 16] = low[j] | static_cast<std::uint32_t>(high[j]) << 16;
 }
 
+/// `count` <= 32 columns of every row to step `step` of tiles of bf16.
+inline void pack_left_step(std::size_t rows, std::size_t steps, std::size_t step, std::size_t count, const float* a,
+                           std::size_t lda, std::uint16_t* to) noexcept {
+  for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
+    std::uint16_t* const here = to + ((i / tile_rows * steps + step) * tile_rows + i % tile_rows) * 32;
+    if (i < rows && count == 32)
+      round_32(a + i * lda, here);
+    else
+      round_some(a + i * lda, i < rows ? count : 0, here);
+  }
+}
+
+/// A block of C (Rows, two registers or `columns` elements) += A' B.
+template <class T, std::size_t Rows>
+void outer_block(std::size_t rows, const T* a, std::size_t lda, const T* b, std::size_t ldb, std::size_t columns, T* c,
+                 std::size_t ldc) noexcept {
+  two<T> acc[Rows];
+  if (columns == 2 * lanes<T>) {
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < Rows; ++i)
+      for (std::size_t h = 0; h < 2; ++h) acc[i][h] = load(c + i * ldc + h * lanes<T>);
+    for (std::size_t r = 0; r < rows; ++r, a += lda, b += ldb) {
+      const vec<T> b0 = load(b), b1 = load(b + lanes<T>);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < Rows; ++i) {
+        acc[i][0] += a[i] * b0;
+        acc[i][1] += a[i] * b1;
+      }
+    }
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < Rows; ++i)
+      for (std::size_t h = 0; h < 2; ++h) store<T>(c + i * ldc + h * lanes<T>, acc[i][h]);
+    return;
+  }
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t i = 0; i < Rows; ++i)
+      for (std::size_t j = 0; j < columns; ++j) c[i * ldc + j] += a[r * lda + i] * b[r * ldb + j];
+}
+template <class T, std::size_t Rows>
+void outer_rows(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b,
+                std::size_t ldb, T* c, std::size_t ldc) noexcept {
+  std::size_t i = 0;
+  for (; i + Rows <= m; i += Rows)
+    for (std::size_t j = 0; j < n; j += 2 * lanes<T>)
+      outer_block<T, Rows>(rows, a + i, lda, b + j, ldb, n - j < 2 * lanes<T> ? n - j : 2 * lanes<T>, c + i * ldc + j,
+                           ldc);
+  if constexpr (Rows > 1)
+    if (i < m) outer_rows<T, Rows / 2>(rows, m - i, a + i, lda, n, b, ldb, c + i * ldc, ldc);
+}
+template <class T>
+void add_outer(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b, std::size_t ldb,
+               T* c, std::size_t ldc) noexcept {
+  outer_rows<T, HOCKET_SIMD_BYTES == 64 ? 8 : 4>(rows, m, a, lda, n, b, ldb, c, ldc);
+}
+
 }  // namespace hocket::kernels::packed_gemm::HOCKET_SIMD_NS

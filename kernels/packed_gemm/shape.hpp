@@ -79,13 +79,19 @@ inline std::int8_t quantized(float x, float most) {
   return static_cast<std::int8_t>(std::nearbyint(static_cast<double>(x) * static_cast<double>(127.0F / most)));
 }
 
-/// A piece of B: several weights that share an input lie side by side, and in the backward pass one below the other.
-/// `turned`: B(p, j) = data[j * ld + p], a weight (n, k) as PyTorch keeps it; otherwise data[p * ld + j].
+inline constexpr std::size_t all_of_line = static_cast<std::size_t>(-1);
+
+/// A piece of B: `count` lines of it, times `scale`. Lines are columns of B when it is packed `turned` - line l is
+/// data[l * ld ...], a row of a weight (n, k) as PyTorch keeps it - and rows of B otherwise. Several weights that share
+/// an input are pieces after each other in both directions. A piece may fill a part of its lines only, from `offset`
+/// on, or nothing (data null): the rest is zero.
 template <Real T>
 struct part {
   const T* data = nullptr;
   std::size_t ld = 0;
-  std::size_t count = 0;  ///< columns of B when turned, else rows
+  std::size_t count = 0;
+  std::size_t offset = 0, length = all_of_line;
+  T scale = 1;
 };
 
 }  // namespace hocket::kernels::packed_gemm

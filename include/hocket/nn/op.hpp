@@ -66,13 +66,21 @@ constexpr std::uint64_t bit(std::size_t k) { return std::uint64_t{1} << k; }
 
 using kernels::packed_gemm::precision;
 
-/// Weights that an operation wants packed for products (kernels/packed_gemm): inputs side by side when `turned`, else
-/// one below the other. The tape packs what is frozen once, what is trained before every pass.
-struct pack_request {
-  std::vector<std::size_t> inputs;
-  bool turned;
-  precision kind = precision::native;
+/// A piece of a packed B (kernels/packed_gemm): input `input` or, without one, `zeros` lines of zeros. It fills its
+/// lines from `offset` on, times `scale`.
+struct pack_piece {
+  std::size_t input = no_input;
+  std::size_t zeros = 0;
+  std::size_t offset = 0;
   double scale = 1;
+};
+/// Weights that an operation wants packed for products: pieces side by side when `turned`, else one below the other,
+/// with lines of `line` elements. The tape packs what is frozen once, what is trained before every pass.
+struct pack_request {
+  std::vector<pack_piece> pieces;
+  bool turned = true;
+  std::size_t line = 0;
+  precision kind = precision::native;
 };
 
 /// What an operation needs, told once when the tape is compiled.
@@ -91,6 +99,7 @@ struct demands {
   // the other, by several threads at once, and the blocks of consecutive operations stay in a thread's cache.
   bool forward_by_rows = false, backward_by_rows = false;
   extent over{0};                ///< the rows that are cut into blocks
+  bool ends_run = false;         ///< finish() is due before the next operation runs
   std::size_t worker_bytes = 0;  ///< scratch that one thread needs for a block
   std::size_t block_sums = 0;    ///< elements that the backward pass leaves for each block; finish() sums them
   std::vector<pack_request> forward_packs = {}, backward_packs = {};

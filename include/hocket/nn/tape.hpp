@@ -354,7 +354,7 @@ class tape {
   /// Weights of a node, packed: shared where they are frozen parameters.
   struct packed_input {
     pack_recipe<T> recipe;
-    std::vector<std::size_t> inputs;
+    std::vector<std::size_t> inputs;  ///< of every part; no_input: zeros
     bool frozen = false;
     std::shared_ptr<const packed_weight<T>> shared;
     std::unique_ptr<packed_weight<T>> own;

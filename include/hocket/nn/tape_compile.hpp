@@ -134,7 +134,8 @@ void tape<T>::find_runs() {
     const demands& needs = nodes_[step.node].needs;
     const bool by_rows = step.forward ? needs.forward_by_rows : needs.backward_by_rows;
     if (s == plan_.forward_steps) forward_runs_ = runs_.size();
-    const bool joins = !runs_.empty() && s != plan_.forward_steps && by_rows && runs_.back().by_rows &&
+    const bool ended = s > 0 && !plan_.steps[s - 1].forward && nodes_[plan_.steps[s - 1].node].needs.ends_run;
+    const bool joins = s > 0 && s != plan_.forward_steps && !ended && by_rows && runs_.back().by_rows &&
                        runs_.back().over == needs.over;
     if (joins) {
       runs_.back().last = s;
@@ -328,20 +329,27 @@ void tape<T>::make_packs(node& n) {
   const auto make = [&](const std::vector<pack_request>& wanted, std::vector<packed_input>& to) {
     for (const pack_request& request : wanted) {
       packed_input made;
-      made.inputs = request.inputs;
       made.frozen = true;
       pack_recipe<T>& recipe = made.recipe;
       recipe.turned = request.turned;
       recipe.kind = request.kind;
-      recipe.scale = request.scale;
-      for (const std::size_t k : request.inputs) {
-        const entry& e = entries_[n.inputs[k].index];
-        made.frozen = made.frozen && e.kind == source::parameter && !e.wants;
-        const std::size_t rows = most(e.size.rows);
-        (request.turned ? recipe.n : recipe.k) += rows;
-        (request.turned ? recipe.k : recipe.n) = e.size.columns;
-        recipe.parts.push_back({nullptr, e.size.columns, rows});
+      (request.turned ? recipe.k : recipe.n) = request.line;
+      std::size_t& lines = request.turned ? recipe.n : recipe.k;
+      for (const pack_piece& piece : request.pieces) {
+        made.inputs.push_back(piece.input);
         recipe.versions.push_back(0);
+        if (piece.input == no_input) {
+          recipe.parts.push_back({nullptr, 0, piece.zeros, 0, 0, T{1}});
+          lines += piece.zeros;
+          continue;
+        }
+        const entry& e = entries_[n.inputs[piece.input].index];
+        made.frozen = made.frozen && e.kind == source::parameter && !e.wants;
+        const std::size_t rows = most(e.size.rows), columns = e.size.columns;
+        const bool whole = piece.offset == 0 && columns == request.line;
+        recipe.parts.push_back({nullptr, columns, rows, piece.offset,
+                                whole ? kernels::packed_gemm::all_of_line : columns, static_cast<T>(piece.scale)});
+        lines += rows;
       }
       if (!made.frozen) made.own = std::make_unique<packed_weight<T>>(recipe);
       to.push_back(std::move(made));

@@ -14,6 +14,7 @@ void tape<T>::find_frozen_packs() {
         if (!each.frozen) continue;
         bool same = each.shared != nullptr;
         for (std::size_t i = 0; i < each.inputs.size(); ++i) {
+          if (each.inputs[i] == no_input) continue;
           const entry& e = entries_[n.inputs[each.inputs[i]].index];
           same = same && each.recipe.versions[i] == e.parameter->version();
           each.recipe.versions[i] = e.parameter->version();
@@ -34,7 +35,7 @@ void tape<T>::refresh_packs(std::vector<packed_input>& packs, const node& n,
       continue;
     }
     for (std::size_t i = 0; i < each.inputs.size(); ++i)
-      each.recipe.parts[i].data = elements(n.memory.inputs[each.inputs[i]].data);
+      if (each.inputs[i] != no_input) each.recipe.parts[i].data = elements(n.memory.inputs[each.inputs[i]].data);
     each.own->fill(run_.device, each.recipe.parts);
     to[j] = each.own->data();
   }

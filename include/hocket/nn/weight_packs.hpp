@@ -27,7 +27,6 @@ struct pack_recipe {
   bool turned = true;
   precision kind = precision::native;
   std::size_t k = 0, n = 0;
-  double scale = 1;
 };
 
 template <Real T>
@@ -43,12 +42,15 @@ class packed_weight {
     const std::size_t strips = kernels::packed_gemm::strips_of<T>(recipe_.n);
     for_each_tile(device, (strips + at_once - 1) / at_once, [&](std::size_t tile, std::size_t) {
       kernels::packed_gemm::pack<T>(recipe_.kind, recipe_.k, recipe_.n, parts, recipe_.turned, tile * at_once,
-                                    std::min(strips, (tile + 1) * at_once), bytes_.data(), recipe_.scale);
+                                    std::min(strips, (tile + 1) * at_once), bytes_.data());
     });
   }
   bool is(const pack_recipe<T>& other) const {
+    const auto alike = [](const kernels::packed_gemm::part<T>& a, const kernels::packed_gemm::part<T>& b) {
+      return a.count == b.count && a.offset == b.offset && a.length == b.length && a.scale == b.scale;
+    };
     return recipe_.versions == other.versions && recipe_.turned == other.turned && recipe_.kind == other.kind &&
-           recipe_.scale == other.scale;
+           std::equal(recipe_.parts.begin(), recipe_.parts.end(), other.parts.begin(), other.parts.end(), alike);
   }
 
  private:

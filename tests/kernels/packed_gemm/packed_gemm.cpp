@@ -135,7 +135,7 @@ void check_blocks(precision p) {
   std::size_t row = 0;
   std::vector<packed_gemm::part<T>> parts;
   for (const auto& w : weights) {
-    parts.push_back({w.data(), k, w.extent(0)});
+    parts.push_back({w.data(), k, w.extent(0), 0, packed_gemm::all_of_line, T{1}});
     std::copy_n(w.data(), w.size(), whole.data() + row * k);
     row += w.extent(0);
   }
@@ -184,10 +184,63 @@ TEST_CASE("A in bf16 is taken as it is", "[packed_gemm]") {
     on_every_machine([&] {
       const std::size_t bytes = packed_gemm::left_bytes(p, 37, 70);
       buffer<std::byte> one(bytes), two(bytes);
-      packed_gemm::pack_left<hocket::bf16>({p, 37, 70, one.data()}, stored.data(), 70);
-      packed_gemm::pack_left<float>({p, 37, 70, two.data()}, rounded.data(), 70);
+      packed_gemm::pack_left<hocket::bf16>({p, 37, 70, one.data()}, 0, 37, stored.data(), 70);
+      packed_gemm::pack_left<float>({p, 37, 70, two.data()}, 16, 21, rounded.data() + 16 * 70, 70);  // in two calls
+      packed_gemm::pack_left<float>({p, 37, 70, two.data()}, 0, 16, rounded.data(), 70);
       CHECK(std::memcmp(one.data(), two.data(), bytes) == 0);
     });
+}
+
+TEMPLATE_TEST_CASE("pieces of B that fill a part of their lines, times a factor", "[packed_gemm]", float, double) {
+  using T = TestType;
+  // Two terms of rank 3 and 2 behind the columns 0 ... 39 and 50 ... 69 of an output of 75; u has 3 + 2 columns.
+  const auto b1 = random_matrix<T>(40, 3, 1), b2 = random_matrix<T>(20, 2, 2), u = random_matrix<T>(21, 5, 3),
+             dy = random_matrix<T>(21, 75, 4);
+  const std::vector<packed_gemm::part<T>> parts = {
+      {b1.data(), 3, 40, 0, 3, T{2}}, {nullptr, 0, 10}, {b2.data(), 2, 20, 3, 2, T{-0.5}}, {nullptr, 0, 5}};
+  hocket::tensor<T> b({75, 5}), turned({5, 75});
+  for (std::size_t i = 0; i < 40; ++i)
+    for (std::size_t r = 0; r < 3; ++r) b.as_view()(i, r) = 2 * b1.as_view()(i, r);
+  for (std::size_t i = 0; i < 20; ++i)
+    for (std::size_t r = 0; r < 2; ++r) b.as_view()(50 + i, 3 + r) = T(-0.5) * b2.as_view()(i, r);
+  for (std::size_t i = 0; i < 75; ++i)
+    for (std::size_t r = 0; r < 5; ++r) turned.as_view()(r, i) = b.as_view()(i, r);
+  for (const precision p : {precision::native, precision::bf16}) {
+    if (p == precision::bf16 && !std::is_same_v<T, float>) continue;
+    on_every_machine([&] {
+      const auto forward = in_blocks<T>(p, u, parts, true, 75, 21), backward = in_blocks<T>(p, dy, parts, false, 5, 21);
+      const auto y = expected_of(p, u, b), du = expected_of(p, dy, turned);
+      CHECK(hocket::compare(forward.data(), y.data(), y.size(), bound_of(p, u, b, 1)));
+      CHECK(hocket::compare(backward.data(), du.data(), du.size(), bound_of(p, dy, b, 1)));
+    });
+  }
+}
+
+TEMPLATE_TEST_CASE("sums of outer products", "[packed_gemm]", float, double) {
+  using T = TestType;
+  for (const std::size_t m : {0, 1, 3, 8, 13, 16})
+    for (const std::size_t n : {0, 1, 15, 32, 33, 70})
+      for (const std::size_t rows : {0, 1, 37})
+        on_every_machine([&] {
+          const auto a = random_matrix<T>(rows, m + 2, 1), b = random_matrix<T>(rows, n + 3, 2);
+          auto c = random_matrix<T>(m, n + 1, 3);
+          const auto before = c;
+          packed_gemm::add_outer<T>(rows, m, a.data(), m + 2, n, b.data(), n + 3, c.data(), n + 1);
+          hocket::comparison result;
+          for (std::size_t i = 0; i < m; ++i)
+            for (std::size_t j = 0; j < n + 1; ++j) {
+              wide<T> sum = before.as_view()(i, j), magnitude = std::abs(sum);
+              for (std::size_t r = 0; j < n && r < rows; ++r) {
+                const wide<T> x = static_cast<wide<T>>(a.as_view()(r, i)) * static_cast<wide<T>>(b.as_view()(r, j));
+                sum += x;
+                magnitude += std::abs(x);
+              }
+              result.add(static_cast<double>(std::abs(static_cast<wide<T>>(c.as_view()(i, j)) - sum)),
+                         hocket::rounding<T>((1 + static_cast<double>(rows) / 2) * static_cast<double>(magnitude)));
+            }
+          INFO(m << " x " << n << " over " << rows << ": " << result.message());
+          CHECK(result.ok);
+        });
 }
 
 TEST_CASE("NaN and infinity reach the result", "[packed_gemm]") {
