@@ -99,7 +99,7 @@ struct demands {
   // the other, by several threads at once, and the blocks of consecutive operations stay in a thread's cache.
   bool forward_by_rows = false, backward_by_rows = false;
   extent over{0};                ///< the rows that are cut into blocks
-  bool ends_run = false;         ///< finish() is due before the next operation runs
+  bool whole = false;            ///< finish() reads whole inputs and the output's gradient, before the next operation
   std::size_t worker_bytes = 0;  ///< scratch that one thread needs for a block
   std::size_t block_sums = 0;    ///< elements that the backward pass leaves for each block; finish() sums them
   std::vector<pack_request> forward_packs = {}, backward_packs = {};
@@ -158,6 +158,7 @@ struct node_state {
   std::byte *forward_scratch = nullptr, *backward_scratch = nullptr;
   std::byte* sums = nullptr;  ///< block_sums elements for each block
   std::size_t block_sums = 0;
+  bool passes_on = false;  ///< its output's gradient is also an input's
   std::vector<const std::byte*> forward_packs, backward_packs;
 };
 
@@ -240,6 +241,9 @@ class frame {
   /// block_sums elements of this block, zeroed by whoever fills them; in finish() of block b.
   T* sums() const { return sums(number_); }
   T* sums(std::size_t b) const { return reinterpret_cast<T*>(node_.sums) + b * node_.block_sums; }
+  std::size_t sums_per_block() const { return node_.block_sums; }
+  bool passes_on() const { return node_.passes_on; }
+  std::size_t most_in_block(const extent& e) const { return most_rows_in_block(run_, e); }
   const std::byte* forward_pack(std::size_t j) const { return node_.forward_packs[j]; }
   const std::byte* backward_pack(std::size_t j) const { return node_.backward_packs[j]; }
 

@@ -134,7 +134,7 @@ void tape<T>::find_runs() {
     const demands& needs = nodes_[step.node].needs;
     const bool by_rows = step.forward ? needs.forward_by_rows : needs.backward_by_rows;
     if (s == plan_.forward_steps) forward_runs_ = runs_.size();
-    const bool ended = s > 0 && !plan_.steps[s - 1].forward && nodes_[plan_.steps[s - 1].node].needs.ends_run;
+    const bool ended = s > 0 && !plan_.steps[s - 1].forward && nodes_[plan_.steps[s - 1].node].needs.whole;
     const bool joins = s > 0 && s != plan_.forward_steps && !ended && by_rows && runs_.back().by_rows &&
                        runs_.back().over == needs.over;
     if (joins) {
@@ -267,10 +267,20 @@ void tape<T>::place_gradients() {
 /// run's borders lives as long as the run. What lives within one run needs rows for one block only, for each worker.
 template <Real T>
 void tape<T>::settle_lifetimes() {
-  for (planned_matrix& each : buffers_) {
+  std::vector<char> whole(buffers_.size(), 0);
+  for (const node& n : nodes_) {
+    if (!n.needs.whole || n.backward_step == none) continue;
+    const auto mark = [&](std::size_t block) {
+      if (block != none) whole[block] = 1;
+    };
+    for (const value& v : n.inputs) mark(entries_[v.index].block);
+    mark(entries_[n.output.index].gradient_block);
+  }
+  for (std::size_t b = 0; b < buffers_.size(); ++b) {
+    planned_matrix& each = buffers_[b];
     const step_run* home = nullptr;
     for (const step_run& run : runs_) {
-      if (!run.by_rows || each.row_bytes == 0 || !(each.rows == run.over)) continue;
+      if (!run.by_rows || whole[b] || each.row_bytes == 0 || !(each.rows == run.over)) continue;
       const bool inside = std::all_of(each.memory.alive.begin(), each.memory.alive.end(), [&](const lifetime& life) {
         return run.first <= life.first && life.last <= run.last;
       });
@@ -384,6 +394,7 @@ void tape<T>::resolve_nodes() {
     m.backward_scratch = place_of(n.backward_block).data;
     m.sums = place_of(n.sums_block).data;
     m.block_sums = n.needs.block_sums;
+    m.passes_on = n.needs.pass_through != no_input;
     m.forward_packs.resize(n.forward_packs.size());
     m.backward_packs.resize(n.backward_packs.size());
     m.inputs.resize(n.inputs.size());

@@ -101,7 +101,8 @@ void tape<T>::execute(step_run& run) noexcept {
         run_.device, run.blocks.size(), [&](std::size_t b, std::size_t worker) { work(b, worker, 1); }, true);
   }
   for (std::size_t s = run.first; s <= run.last; ++s)
-    if (!plan_.steps[s].forward && nodes_[plan_.steps[s].node].needs.block_sums > 0)
+    if (const demands& needs = nodes_[plan_.steps[s].node].needs;
+        !plan_.steps[s].forward && (needs.block_sums > 0 || needs.whole))
       nodes_[plan_.steps[s].node].what->finish(frame<T>(run_, memory(s)), run.blocks.size());
 }
 

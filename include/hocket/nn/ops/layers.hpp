@@ -62,15 +62,6 @@ class embedding_op final : public op<T> {
   extent rows_;
 };
 
-/// Sums over rows that a pass by rows leaves for each block, added in the order of blocks.
-template <Real T>
-void add_block_sums(const frame<T>& f, std::size_t blocks, std::size_t first, std::size_t count, T* to,
-                    bool add) noexcept {
-  if (!add) std::fill_n(to, count, T{0});
-  for (std::size_t b = 0; b < blocks; ++b)
-    for (std::size_t c = 0; c < count; ++c) to[c] += f.sums(b)[first + c];
-}
-
 template <Real T>
 class layer_norm_op final : public op<T> {
  public:

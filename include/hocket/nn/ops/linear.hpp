@@ -1,21 +1,16 @@
-// y = residual + keep(act(x W' + b)): a product with everything that follows it done on each tile while it is in cache.
-// Several weights may share one x (query, key and value of attention): their outputs lie side by side, x is read once,
-// and its gradient is summed in one place. Low-rank terms scale u B' join a weight's output in the same tiles.
+// y = residual + keep(act(x W' + b)): a product with everything that follows it done on each block while it is in
+// cache. Several weights may share one x (query, key and value of attention): their outputs lie side by side, x is read
+// once, and its gradient is summed in one place. Low-rank terms scale u B' join a weight's output in the same blocks.
 #pragma once
 
 #include <algorithm>
 #include <memory>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include <hocket/kernels/epilogue/cpu.hpp>
-#include <hocket/nn/ops/row_choice.hpp>
-#include <hocket/nn/tape.hpp>
+#include <hocket/nn/ops/linear_op.hpp>
 
 namespace hocket::nn {
-
-using kernels::epilogue::activation;
 
 /// scale u b', added before bias and activation in the rows of its choice: u has the rows of x, of its columns those
 /// from `column` on are read; b is (out, rank).
@@ -31,261 +26,18 @@ struct linear_weights {
   value bias = {};
   std::vector<linear_addend> addends = {};
 };
-struct linear_options {
-  activation act = activation::none;
-  double dropout = 0;   ///< probability, after the activation
-  value residual = {};  ///< of the output's shape, added last
-};
 
 constexpr bool present(value v) { return v.tape != 0; }
-
-namespace detail {
-
-/// Columns [first, first + count) of one weight's output.
-struct output_chunk {
-  std::size_t group, first, count;
-};
-struct linear_group {
-  std::size_t weight, bias, first, count;  ///< inputs; first: column of the output
-};
-struct linear_term {
-  std::size_t group, u, b, column, rank;  ///< u, b: inputs
-  double scale;
-  row_choice rows;
-};
-
-template <Real T>
-class linear_op final : public op<T> {
- public:
-  linear_op(std::vector<linear_group> groups, std::vector<linear_term> terms, std::size_t residual, std::size_t columns,
-            const linear_options& options)
-      : groups_(std::move(groups)),
-        terms_(std::move(terms)),
-        residual_(residual),
-        columns_(columns),
-        options_(options) {
-    for (std::size_t g = 0; g < groups_.size(); ++g)
-      for (std::size_t first = 0; first < groups_[g].count; first += wide_)
-        chunks_.push_back({g, first, std::min(wide_, groups_[g].count - first)});
-    expects(options.dropout == 0 || chunks_.size() <= 16, errc::unsupported_shape, "linear: dropout of ", columns,
-            " columns; at most ", 16 * wide_, " are supported");
-    kernels::epilogue::make_dropout(options.dropout, 0, 0);  // checks the probability
-  }
-
-  std::string_view name() const override { return "linear"; }
-
-  demands plan(const planning<T>& p) const override {
-    demands d;
-    bool weights = false, biases = false;
-    d.adds = bit(0);
-    for (const auto& g : groups_) {
-      d.adds |= bit(g.weight);
-      if (p.wants(0)) d.reads_inputs |= bit(g.weight);
-      weights = weights || p.wants(g.weight);
-      if (g.bias == no_input) continue;
-      d.adds |= bit(g.bias);
-      biases = biases || p.wants(g.bias);
-    }
-    if (weights) d.reads_inputs |= bit(0);
-    for (const auto& a : terms_) {
-      d.adds |= bit(a.u) | bit(a.b);
-      if (p.wants(a.u)) d.reads_inputs |= bit(a.b);
-      if (p.wants(a.b)) d.reads_inputs |= bit(a.u);
-      weights = weights || p.wants(a.u) || p.wants(a.b);
-    }
-    if (residual_ != no_input && p.wants(residual_)) d.pass_through = residual_;
-    const std::size_t rows = p.most(rows_);
-    if ((weights || biases || p.wants(0)) && options_.act != activation::none) d.kept.push_back({rows_, columns_});
-    if (p.backward())
-      d.backward_scratch = kernels::epilogue::workspace_size(rows, columns_) +
-                           (d.pass_through != no_input && changes() ? rows * columns_ : 0);
-    return d;
-  }
-
-  void forward(const frame<T>& f) const noexcept override {
-    const auto x = f.input(0);
-    const auto y = f.output();
-    const view<T, 2> u = f.keeps(0) ? f.kept(0) : y;
-    const view<const T, 2> residual = residual_ != no_input ? f.input(residual_) : view<const T, 2>{};
-    const std::size_t rows = x.extent(0), in = x.extent(1), down = (rows + tall_ - 1) / tall_;
-    for_each_tile(
-        f.device(), down * chunks_.size(),
-        [&](std::size_t tile, std::size_t worker) {
-          const std::size_t first = tile / chunks_.size() * tall_, c = tile % chunks_.size();
-          const output_chunk& chunk = chunks_[c];
-          const linear_group& g = groups_[chunk.group];
-          const std::size_t here = std::min(tall_, rows - first), column = g.first + chunk.first;
-          T* const to = u.data() + first * columns_ + column;
-          f.products().tile({here, chunk.count, in, false, true, in, in, columns_}, T{1}, x.data() + first * in,
-                            f.input(g.weight).data() + chunk.first * in, T{0}, to, worker);
-          add_terms(f, chunk, first, here, u, worker);
-          kernels::epilogue::forward_rows<T>(
-              options_.act, mask(f, c),
-              {here, chunk.count, first, to, columns_,
-               g.bias != no_input ? f.input(g.bias).data() + chunk.first : nullptr,
-               residual.data() ? residual.data() + first * columns_ + column : nullptr, columns_,
-               f.keeps(0) ? to : nullptr, columns_, y.data() + first * columns_ + column, columns_});
-        },
-        true);
-  }
-
-  void backward(const frame<T>& f) const noexcept override {
-    const auto x = f.input(0);
-    const std::size_t rows = x.extent(0), in = x.extent(1), down = (rows + tall_ - 1) / tall_;
-    const std::size_t tiles = kernels::epilogue::tiles_of(rows);
-    T* const sums = f.backward_scratch();
-    const auto dy = f.output_gradient();
-    const bool apart = residual_ != no_input && changes();
-    const view<T, 2> du = apart ? view<T, 2>(sums + tiles * columns_, dy.extents()) : dy;
-    bool biases = false, inner = f.wants(0);
-    for (const auto& g : groups_) {
-      biases = biases || (g.bias != no_input && f.wants(g.bias));
-      inner = inner || f.wants(g.weight);
-    }
-    for (const auto& a : terms_) inner = inner || f.wants(a.u) || f.wants(a.b);
-    if (!biases && !inner) return;  // only the residual has a gradient
-    if (biases || changes()) {
-      for_each_tile(f.device(), tiles, [&](std::size_t tile, std::size_t) {
-        constexpr std::size_t height = kernels::epilogue::rows_per_tile;
-        const std::size_t first = tile * height;
-        std::fill_n(sums + tile * columns_, columns_, T{0});
-        for (std::size_t c = 0; c < chunks_.size(); ++c) {
-          const std::size_t column = groups_[chunks_[c].group].first + chunks_[c].first, at = first * columns_ + column;
-          kernels::epilogue::backward_rows<T>(
-              options_.act, mask(f, c),
-              {std::min(height, rows - first), chunks_[c].count, first, dy.data() + at, columns_,
-               f.keeps(0) ? f.kept(0).data() + at : nullptr, columns_, du.data() + at, columns_,
-               biases ? sums + tile * columns_ + column : nullptr});
-        }
-      });
-    }
-    for (const auto& g : groups_) {
-      if (g.bias == no_input || !f.wants(g.bias)) continue;
-      T* const db = f.gradient(g.bias).data();
-      if (f.beta(g.bias) == 0) std::fill_n(db, g.count, T{0});
-      for (std::size_t tile = 0; tile < tiles; ++tile)
-        for (std::size_t c = 0; c < g.count; ++c) db[c] += sums[tile * columns_ + g.first + c];
-    }
-    if (f.wants(0)) {
-      const auto dx = f.gradient(0);
-      const std::size_t across = (in + wide_ - 1) / wide_;
-      for_each_tile(
-          f.device(), down * across,
-          [&](std::size_t tile, std::size_t worker) {
-            const std::size_t first = tile / across * tall_, j = tile % across * wide_;
-            T beta = f.beta(0);
-            for (const auto& g : groups_) {
-              f.products().tile(
-                  {std::min(tall_, rows - first), std::min(wide_, in - j), g.count, false, false, columns_, in, in},
-                  T{1}, du.data() + first * columns_ + g.first, f.input(g.weight).data() + j, beta,
-                  dx.data() + first * in + j, worker);
-              beta = T{1};
-            }
-          },
-          true);
-    }
-    for (const auto& g : groups_) {
-      if (!f.wants(g.weight)) continue;
-      const auto dw = f.gradient(g.weight);
-      const T beta = f.beta(g.weight);
-      const std::size_t across = (in + wide_ - 1) / wide_, lines = (g.count + tall_ - 1) / tall_;
-      for_each_tile(
-          f.device(), lines * across,
-          [&](std::size_t tile, std::size_t worker) {
-            const std::size_t i = tile / across * tall_, j = tile % across * wide_;
-            f.products().tile(
-                {std::min(tall_, g.count - i), std::min(wide_, in - j), rows, true, false, columns_, in, in}, T{1},
-                du.data() + g.first + i, x.data() + j, beta, dw.data() + i * in + j, worker);
-          },
-          true);
-    }
-    if (!terms_.empty()) term_gradients(f, du);
-  }
-
-  void rows_are(const extent& rows) { rows_ = rows; }
-
- private:
-  /// Whether du differs from dy.
-  bool changes() const { return options_.act != activation::none || options_.dropout > 0; }
-  kernels::epilogue::dropout mask(const frame<T>& f, std::size_t chunk) const noexcept {
-    if (options_.dropout == 0 || !f.training()) return {};
-    return kernels::epilogue::make_dropout(options_.dropout, f.seed(), f.stream(chunk));
-  }
-
-  /// Rows [first, first + here) of the chunk: to += scale u b'.
-  void add_terms(const frame<T>& f, const output_chunk& chunk, std::size_t first, std::size_t here,
-                 const view<T, 2>& to, std::size_t worker) const noexcept {
-    for (const auto& a : terms_) {
-      if (a.group != chunk.group) continue;
-      const auto u = f.input(a.u);
-      for_each_run(f, a.rows, first, first + here, [&](std::size_t row, std::size_t count) {
-        f.products().tile({count, chunk.count, a.rank, false, true, u.extent(1), a.rank, columns_},
-                          static_cast<T>(a.scale), u.data() + row * u.extent(1) + a.column,
-                          f.input(a.b).data() + chunk.first * a.rank, T{1},
-                          to.data() + row * columns_ + groups_[a.group].first + chunk.first, worker);
-      });
-    }
-  }
-
-  /// From the gradient before bias and activation: du (+)= scale dy b, db (+)= scale dy' u.
-  void term_gradients(const frame<T>& f, const view<const T, 2>& dy) const noexcept {
-    const std::size_t rows = dy.extent(0);
-    for_each_tile(
-        f.device(), (rows + tall_ - 1) / tall_,
-        [&](std::size_t tile, std::size_t worker) {
-          const std::size_t first = tile * tall_, last = std::min(rows, first + tall_);
-          for (std::size_t j = 0; j < terms_.size(); ++j) {
-            const linear_term& a = terms_[j];
-            if (!f.wants(a.u)) continue;
-            const auto du = f.gradient(a.u);
-            const std::size_t ld = du.extent(1);
-            const auto same = [&](const linear_term& other) { return other.u == a.u; };
-            const bool begins = std::none_of(terms_.begin(), terms_.begin() + static_cast<std::ptrdiff_t>(j), same);
-            if (begins && f.beta(a.u) == 0) std::fill(du.data() + first * ld, du.data() + last * ld, T{0});
-            for_each_run(f, a.rows, first, last, [&](std::size_t row, std::size_t count) {
-              const linear_group& g = groups_[a.group];
-              f.products().tile({count, a.rank, g.count, false, false, columns_, a.rank, ld}, static_cast<T>(a.scale),
-                                dy.data() + row * columns_ + g.first, f.input(a.b).data(), T{1},
-                                du.data() + row * ld + a.column, worker);
-            });
-          }
-        },
-        true);
-    for_each_tile(
-        f.device(), terms_.size(),
-        [&](std::size_t tile, std::size_t worker) {
-          const linear_term& a = terms_[tile];
-          if (!f.wants(a.b)) return;
-          const auto u = f.input(a.u);
-          const linear_group& g = groups_[a.group];
-          T* const db = f.gradient(a.b).data();
-          T beta = f.beta(a.b);
-          for_each_run(f, a.rows, 0, rows, [&](std::size_t row, std::size_t count) {
-            f.products().tile({g.count, a.rank, count, true, false, columns_, u.extent(1), a.rank},
-                              static_cast<T>(a.scale), dy.data() + row * columns_ + g.first,
-                              u.data() + row * u.extent(1) + a.column, beta, db, worker);
-            beta = T{1};
-          });
-          if (beta == 0) std::fill_n(db, g.count * a.rank, T{0});  // no row was its own
-        },
-        true);
-  }
-
-  static constexpr std::size_t tall_ = 192, wide_ = 512;  ///< a tile of f32 outputs is 384 KiB: it stays in L2
-  std::vector<linear_group> groups_;
-  std::vector<linear_term> terms_;
-  std::vector<output_chunk> chunks_;
-  std::size_t residual_, columns_;
-  linear_options options_;
-  extent rows_{0};
-};
-
-}  // namespace detail
 
 /// x (rows, in) -> (rows, sum of the weights' out).
 template <Real T>
 value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, const linear_options& options = {}) {
   expects(!weights.empty(), errc::unsupported_shape, "linear: there are no weights");
+  expects(options.products == precision::native || std::is_same_v<T, float>, errc::bad_option,
+          "linear: a tape of f64 computes products in f64, not in ", hocket::name_of(options.products));
+  expects(t.kept_in(x) == storage::native || options.products != precision::native, errc::bad_option,
+          "linear: x is kept in bf16; products are to be in ", hocket::name_of(options.products));
+  bool moves = t.moves(x);
   std::vector<value> inputs{x};
   std::vector<detail::linear_group> groups;
   std::vector<detail::linear_term> terms;
@@ -303,9 +55,12 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
       g.bias = inputs.size();
       inputs.push_back(w.bias);
     }
+    moves = moves || t.moves(w.weight) || (present(w.bias) && t.moves(w.bias)) || !w.addends.empty();
     groups.push_back(g);
     columns += out.factor;
   }
+  expects(options.products != precision::int8 || !moves, errc::bad_option,
+          "linear: products in int8 have no gradients; train in f32 or bf16");
   for (std::size_t g = 0; g < weights.size(); ++g)
     for (const auto& a : weights[g].addends) {
       const extent out = t.rows(a.b);
@@ -319,7 +74,7 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
       for (const auto& other : terms)
         if (inputs[other.u].index == a.u.index) u = other.u;
       if (u == inputs.size()) inputs.push_back(a.u);
-      terms.push_back({g, u, inputs.size(), a.column, rank, a.scale, a.rows});
+      terms.push_back({g, u, inputs.size(), a.column, rank, t.columns(a.u), a.scale, a.rows});
       inputs.push_back(a.b);
     }
   std::size_t residual = no_input;
@@ -330,9 +85,9 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
     residual = inputs.size();
     inputs.push_back(options.residual);
   }
-  auto what = std::make_unique<detail::linear_op<T>>(std::move(groups), std::move(terms), residual, columns, options);
-  what->rows_are(t.rows(x));
-  return t.record(std::move(what), std::move(inputs), t.rows(x), columns);
+  auto what = std::make_unique<detail::linear_op<T>>(std::move(groups), std::move(terms), residual, t.columns(x),
+                                                     t.rows(x), options);
+  return t.record(std::move(what), std::move(inputs), t.rows(x), columns, options.kept_in);
 }
 
 }  // namespace hocket::nn

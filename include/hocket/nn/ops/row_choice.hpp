@@ -1,4 +1,5 @@
-// Which rows of a batch one of several adapters serves: a batch may mix items of several adapters and of none.
+// Which rows of a batch one of several adapters serves: a batch may mix items of several adapters and of none. And what
+// passes by rows do with sums over rows.
 #pragma once
 
 #include <algorithm>
@@ -55,6 +56,15 @@ void for_each_run(const frame<T>& f, const row_choice& choice, std::size_t first
     for (; end < last && (chosen[item] == choice.number) == mine; ++item) end = std::min(last, end_of(item));
     if (mine) body(at, end - at);
   }
+}
+
+/// Sums over rows that a pass by rows leaves for each block, added in the order of blocks.
+template <Real T>
+void add_block_sums(const frame<T>& f, std::size_t blocks, std::size_t first, std::size_t count, T* to,
+                    bool add) noexcept {
+  if (!add) std::fill_n(to, count, T{0});
+  for (std::size_t b = 0; b < blocks; ++b)
+    for (std::size_t c = 0; c < count; ++c) to[c] += f.sums(b)[first + c];
 }
 
 }  // namespace detail
