@@ -32,21 +32,25 @@ void tile(std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add
     for (std::size_t h = 0; h < 2; ++h) store<T>(c + i * width + h * lanes<T>, acc[i][h]);
 }
 
-/// `rows` rows in tiles of Rows and, for what is left, of half as many.
-template <class T, std::size_t Rows>
-void tiles(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add) noexcept {
-  std::size_t i = 0;
-  for (; i + Rows <= rows; i += Rows)
-    for (std::size_t j = 0; j < strip_columns<T>; j += 2 * lanes<T>)
-      tile<T, Rows>(k, a + i * lda, lda, b + j, c + i * strip_columns<T> + j, add);
-  if constexpr (Rows > 1)
-    if (i < rows) tiles<T, (Rows + 1) / 2>(rows - i, k, a + i * lda, lda, b, c + i * strip_columns<T>, add);
+/// The same for a number of rows that is known when it runs.
+template <class T, std::size_t Rows = most_rows>
+void tile_of(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add) noexcept {
+  if (rows == Rows)
+    tile<T, Rows>(k, a, lda, b, c, add);
+  else if constexpr (Rows > 1)
+    tile_of<T, Rows - 1>(rows, k, a, lda, b, c, add);
 }
 
+/// Tiles of nearly equal height: a low one at the end would leave most of the multipliers idle.
 template <class T>
 void product_native(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* strip, T* c,
                     bool add) noexcept {
-  tiles<T, most_rows>(rows, k, a, lda, strip, c, add);
+  const std::size_t tiles = (rows + most_rows - 1) / most_rows;
+  for (std::size_t t = 0; t < tiles; ++t) {
+    const std::size_t first = rows * t / tiles, height = rows * (t + 1) / tiles - first;
+    for (std::size_t j = 0; j < strip_columns<T>; j += 2 * lanes<T>)
+      tile_of<T>(height, k, a + first * lda, lda, strip + j, c + first * strip_columns<T> + j, add);
+  }
 }
 
 typedef std::uint32_t words __attribute__((vector_size(HOCKET_SIMD_BYTES)));

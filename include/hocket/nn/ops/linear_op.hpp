@@ -200,6 +200,9 @@ class linear_op final : public op<T> {
   template <class S>
   void strip_backward(const frame<T>& f, const layout& at, std::size_t strip, const std::int32_t* keep, T* du,
                       std::byte* scratch) const noexcept;
+  template <class S>
+  void rows_backward(const frame<T>& f, T* du) const noexcept;
+  void term_sums(const frame<T>& f, const T* du, std::size_t ld, std::size_t first, std::size_t count) const noexcept;
   void multiply_back(const frame<T>& f, const layout& at, std::size_t pack, std::size_t n, const T* du,
                      std::size_t input, bool add) const noexcept;
   void chosen_gradients(const frame<T>& f, const T* du) const noexcept;

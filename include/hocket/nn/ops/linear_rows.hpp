@@ -124,7 +124,7 @@ void linear_op<T>::strip_forward(const frame<T>& f, const layout& at, std::size_
   namespace pg = kernels::packed_gemm;
   constexpr std::size_t masks = kernels::epilogue::dropout_group;
   const std::size_t rows = f.block().rows, bytes = pg::strip_bytes<T>(options_.products, in_);
-  const std::size_t at_once = pg::rows_at_once(options_.products, in_), all = pg::strips_of<T>(columns_);
+  const std::size_t at_once = pg::rows_at_once(options_.products, in_, rows), all = pg::strips_of<T>(columns_);
   const std::size_t chunks = std::max<std::size_t>(1, (rows + at_once - 1) / at_once);
   const std::byte* const weights = f.forward_pack(0) + strip * bytes;
   std::byte* const own = f.worker_scratch();
@@ -208,14 +208,21 @@ void linear_op<T>::backward_from(const frame<T>& f) const noexcept {
   } else {
     du = f.output_gradient_rows();
   }
-  const auto drop = mask(f);
-  share(f, (all + pair - 1) / pair, [&](std::size_t group, std::size_t worker) {
-    std::byte* const scratch = f.worker_scratch(worker);
-    auto* const keep = reinterpret_cast<std::int32_t*>(scratch + at.masks);
-    if (!drop.none()) kernels::epilogue::keep_groups(drop, columns_, f.block().first, rows, group, keep);
-    for (std::size_t s = group * pair; s < std::min(all, (group + 1) * pair); ++s)
-      strip_backward<S>(f, at, s, drop.none() ? nullptr : keep + s % pair * width, du, scratch);
-  });
+  if (f.device().threads == 1 && du) {
+    rows_backward<S>(f, du);
+    if constexpr (std::is_same_v<T, float>)
+      if (tiles())
+        pg::pack_left<float>({options_.products, rows, columns_, f.worker_scratch() + at.left}, 0, rows, du, columns_);
+  } else {
+    const auto drop = mask(f);
+    share(f, (all + pair - 1) / pair, [&](std::size_t group, std::size_t worker) {
+      std::byte* const scratch = f.worker_scratch(worker);
+      auto* const keep = reinterpret_cast<std::int32_t*>(scratch + at.masks);
+      if (!drop.none()) kernels::epilogue::keep_groups(drop, columns_, f.block().first, rows, group, keep);
+      for (std::size_t s = group * pair; s < std::min(all, (group + 1) * pair); ++s)
+        strip_backward<S>(f, at, s, drop.none() ? nullptr : keep + s % pair * width, du, scratch);
+    });
+  }
   std::size_t pack = 0;
   if (wanted.input) multiply_back(f, at, pack++, in_, du, 0, f.beta(0) != 0);
   for (std::size_t j = 0; j < sets_.size(); ++j) {
@@ -227,7 +234,27 @@ void linear_op<T>::backward_from(const frame<T>& f) const noexcept {
   if (!chosen_.empty()) chosen_gradients(f, du);
 }
 
-/// du of 32 columns, and what sums it over the rows.
+/// du of the block, a few rows at a time: whole rows are read in the order in which memory brings them.
+template <Real T>
+template <class S>
+void linear_op<T>::rows_backward(const frame<T>& f, T* du) const noexcept {
+  constexpr std::size_t band = 8;
+  const std::size_t rows = f.block().rows;
+  const S *const dy = f.template output_gradient_rows<S>(), *const u =
+                                                                f.keeps(0) ? f.template kept_rows<S>(0) : nullptr;
+  T* const sums = wishes_of(f).biases ? f.sums() : nullptr;
+  const bool in_place = static_cast<const void*>(du) == static_cast<const void*>(dy);
+  if (changes() || sums || !in_place)
+    for (std::size_t r = 0; r < rows; r += band) {
+      const std::size_t place = r * columns_;
+      kernels::epilogue::backward_rows<T, S>(options_.act, mask(f),
+                                             {std::min(band, rows - r), columns_, f.block().first + r, dy + place,
+                                              columns_, u ? u + place : nullptr, columns_, du + place, columns_, sums});
+    }
+  term_sums(f, du, columns_, 0, columns_);
+}
+
+/// The same for 32 columns, where du is in tiles or several threads share the block.
 template <Real T>
 template <class S>
 void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size_t strip, const std::int32_t* keep,
@@ -237,28 +264,20 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
   const std::size_t rows = f.block().rows, first = strip * width, count = std::min(width, columns_ - first);
   const S *const dy = f.template output_gradient_rows<S>(), *const u =
                                                                 f.keeps(0) ? f.template kept_rows<S>(0) : nullptr;
-  const wishes wanted = wishes_of(f);
+  if (first + count < columns_)  // rows lie further apart than a processor looks ahead
+    for (std::size_t r = 0; r < rows; ++r) {
+      __builtin_prefetch(dy + r * columns_ + first + count);
+      if (u) __builtin_prefetch(u + r * columns_ + first + count);
+    }
   T* const to = du ? du + first : reinterpret_cast<T*>(scratch + at.block);
   const std::size_t ld = du ? columns_ : width;
-  T* const sums = wanted.biases ? f.sums() + first : nullptr;
-  const bool in_place = std::is_same_v<S, T> && static_cast<const void*>(to) == static_cast<const void*>(dy + first);
+  T* const sums = wishes_of(f).biases ? f.sums() + first : nullptr;
+  const bool in_place = static_cast<const void*>(to) == static_cast<const void*>(dy + first);
   if (changes() || sums || !in_place)
     kernels::epilogue::backward_rows<T, S>(
         options_.act, mask(f),
         {rows, count, 0, dy + first, columns_, u ? u + first : nullptr, columns_, to, ld, sums, keep, masks});
-  T* next = f.sums() + (wanted.biases ? columns_ : 0);
-  each_term([&](const linear_term& t) {
-    const linear_group& g = groups_[t.group];
-    if (!f.wants(t.b)) return;
-    const std::size_t begin = std::max(first, g.first), end = std::min(first + count, g.first + g.count);
-    const std::size_t start = f.block().first, ldu = f.columns(t.u);
-    if (begin < end)
-      for_each_run(f, t.rows, start, start + rows, [&](std::size_t row, std::size_t many) {
-        pg::add_outer<T>(many, t.rank, f.input_rows(t.u) + (row - start) * ldu + t.column, ldu, end - begin,
-                         to + (row - start) * ld + (begin - first), ld, next + (begin - g.first), g.count);
-      });
-    next += t.rank * g.count;
-  });
+  term_sums(f, to, ld, first, count);
   if constexpr (std::is_same_v<T, float>) {
     if (!tiles()) return;
     const pg::left tiles_of{options_.products, rows, columns_, f.worker_scratch() + at.left};
@@ -266,12 +285,33 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
   }
 }
 
+/// What columns [first, first + count) of du, at `du`, give to db of the terms.
+template <Real T>
+void linear_op<T>::term_sums(const frame<T>& f, const T* du, std::size_t ld, std::size_t first,
+                             std::size_t count) const noexcept {
+  const std::size_t start = f.block().first, rows = f.block().rows;
+  T* next = f.sums() + (wishes_of(f).biases ? columns_ : 0);
+  each_term([&](const linear_term& t) {
+    if (!f.wants(t.b)) return;
+    const linear_group& g = groups_[t.group];
+    const std::size_t begin = std::max(first, g.first), end = std::min(first + count, g.first + g.count);
+    const std::size_t ldu = f.columns(t.u);
+    if (begin < end)
+      for_each_run(f, t.rows, start, start + rows, [&](std::size_t row, std::size_t many) {
+        const std::size_t skip = row - start;
+        kernels::packed_gemm::add_outer<T>(many, t.rank, f.input_rows(t.u) + skip * ldu + t.column, ldu, end - begin,
+                                           du + skip * ld + (begin - first), ld, next + (begin - g.first), g.count);
+      });
+    next += t.rank * g.count;
+  });
+}
+
 /// The gradient of `input`, (rows, n), = or += du B by the backward pack of this number.
 template <Real T>
 void linear_op<T>::multiply_back(const frame<T>& f, const layout& at, std::size_t pack, std::size_t n, const T* du,
                                  std::size_t input, bool add) const noexcept {
   namespace pg = kernels::packed_gemm;
-  const std::size_t rows = f.block().rows, at_once = pg::rows_at_once(options_.products, columns_);
+  const std::size_t rows = f.block().rows, at_once = pg::rows_at_once(options_.products, columns_, rows);
   const std::size_t bytes = pg::strip_bytes<T>(options_.products, columns_), all = pg::strips_of<T>(n);
   const std::size_t chunks = std::max<std::size_t>(1, (rows + at_once - 1) / at_once);
   const bool narrow = f.input_storage(input) == storage::bf16;
