@@ -223,6 +223,17 @@ void soften(bool first, std::size_t keys, std::size_t queries, std::size_t width
   }
 }
 
+/// ln of the sum of exp(score), where `sum` is that of 2^(score c - peak c), c = log2 e and peak c rounded to T. One
+/// rounding, and the same c, because the backward pass makes a relative error of the row's probabilities of what is
+/// lost.
+template <class T>
+T log_sum_exp(T peak, T sum) noexcept {
+  using wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
+  if (!(sum > 0)) return sum == 0 ? -std::numeric_limits<T>::infinity() : sum;
+  const T anchor = peak * log2_e<T>;
+  return static_cast<T>((static_cast<wide>(anchor) + std::log2(static_cast<wide>(sum))) / static_cast<wide>(log2_e<T>));
+}
+
 /// out and lse of up to block_queries queries from i0 on of head h of item b. `work`: forward_work.
 template <class T>
 void forward_tile(const shape& s, const inputs<T>& in, const outputs<T>& to, std::size_t b, std::size_t h,
@@ -269,8 +280,7 @@ void forward_tile(const shape& s, const inputs<T>& in, const outputs<T>& to, std
     }
   if (first)
     for (std::size_t i = 0; i < s.width * block; ++i) mixed[i] = 0;
-  for (std::size_t i = 0; i < queries; ++i)
-    lse[i] = sum[i] > 0 ? peak[i] + std::log(sum[i]) : -std::numeric_limits<T>::infinity();
+  for (std::size_t i = 0; i < queries; ++i) lse[i] = log_sum_exp(peak[i], sum[i]);
   for (std::size_t w = 0; w < queries; w += lanes<T>) {
     const vec<T> total = load(sum + w);
     const vec<T> by = total > T(0) ? static_cast<T>(s.drop.scale) / total : total;  // a NaN stays one
@@ -305,7 +315,8 @@ void make_slopes(const shape& s, std::size_t b, std::size_t h, std::size_t i0, s
       make_masks(s, b, h, i0, queries, own, (j0 + j) / dropout_group, masks);
     for (std::size_t w = 0; w < queries; w += lanes<T>) {
       T *const weight = weights + j * block + w, *const slope = slopes + j * block + w;
-      vec<T> p = power_of_two<T>(load(weight) * log2_e<T> - load(lse + w)), d = load(slope);
+      const vec<T> p = power_of_two<T>((load(weight) - load(lse + w)) * log2_e<T>);
+      vec<T> d = load(slope);
       if (drops) {
         const auto stays = load(masks.stays[(j0 + j) % dropout_group] + w);
         d = stays ? d * kept : vec<T>{};
@@ -335,7 +346,7 @@ void backward_tile(const shape& s, const inputs<T>& in, const upstream<T>& up, c
   T* const slopes = weights + back_keys * block;    // (back_keys, block)
   T* const q_rows = slopes + back_keys * block;     // (block, padded), scaled
   T* const dout_rows = q_rows + block * padded;     // (block, padded)
-  T* const lse = dout_rows + block * padded;        // (block), in base 2
+  T* const lse = dout_rows + block * padded;        // (block)
   T* const delta = lse + block;                     // (block)
   T* const dk = delta + block;                      // (prefix + keys, padded)
   T* const dv = dk + (s.prefix + s.keys) * padded;  // (prefix + keys, padded)
@@ -362,7 +373,7 @@ void backward_tile(const shape& s, const inputs<T>& in, const upstream<T>& up, c
         const T kept =
             i < queries ? up.lse[(b * s.heads + h) * s.queries + i0 + i] : -std::numeric_limits<T>::infinity();
         // A query that saw nothing: exp(score - infinity) = 0.
-        lse[i] = kept == -std::numeric_limits<T>::infinity() ? std::numeric_limits<T>::infinity() : kept * log2_e<T>;
+        lse[i] = kept == -std::numeric_limits<T>::infinity() ? std::numeric_limits<T>::infinity() : kept;
         delta[i] = i < queries ? dot(out_in + i * up.out.row, dout_in + i * up.dout.row, s.width) : T(0);
       }
       for (std::size_t i = 0; i < s.width * block; ++i) dq[i] = 0;
