@@ -49,6 +49,24 @@ void check_forward(classifier<T>& model, const io::safetensors_file& expected, s
   check("loss", model.loss);
 }
 
+/// The stored places of every gradient, and its largest size.
+template <class T>
+void check_samples(nn::parameter_set<T>& parameters, const io::safetensors_file& expected) {
+  double largest = 0;
+  for (const auto& p : parameters) largest = std::max(largest, values(expected, "f64.gradient." + p.name()).back());
+  for (auto& p : parameters) {
+    auto reference = values(expected, "f64.gradient." + p.name()), peer = values(expected, "f32.gradient." + p.name());
+    std::vector<T> ours;
+    for (const std::uint32_t place : numbers(expected, "places." + p.name()))
+      ours.push_back(p.gradient().data()[place]);
+    ours.push_back(static_cast<T>(max_abs(p.gradient().data(), p.size())));
+    REQUIRE(ours.size() == reference.size());
+    const comparison result = by_peer<T>(ours.data(), reference, peer, 3, largest);
+    INFO(p.name() << " " << result.message());
+    CHECK(result);
+  }
+}
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("a small encoder equals transformers': states, loss and all gradients", "[encoder]", float, double) {
@@ -74,6 +92,37 @@ TEMPLATE_TEST_CASE("a small encoder equals transformers': states, loss and all g
       CHECK(result);
     }
   }
+}
+
+TEMPLATE_TEST_CASE("an encoder with gelu_new equals transformers': states, loss and a sample of every gradient",
+                   "[encoder]", float, double) {
+  tiny<TestType> given;
+  given.config.hidden_act = nn::encoder_activation::gelu_tanh;
+  const io::safetensors_file expected(folder / "tiny_gelu_new_expected.safetensors");
+  classifier<TestType> model(given.config, given.parameters);
+  model.set(batch(expected, ""));
+  model.forward();
+  check_forward(model, expected, given.config.num_hidden_layers);
+  model.t.backward();
+  check_samples(given.parameters, expected);
+}
+
+TEST_CASE("an encoder drops hidden states and probabilities of attention, each as its config says", "[encoder]") {
+  tiny<float> given;
+  const batch b(given.expected, "");
+  const auto loss = [&](double hidden, double probabilities, bool training) {
+    given.config.hidden_dropout_prob = hidden;
+    given.config.attention_probs_dropout_prob = probabilities;
+    classifier<float> model(given.config, given.parameters, {}, {true});
+    model.set(b);
+    model.t.training(training);
+    return model.forward();
+  };
+  const float plain = loss(0, 0, true), first = loss(0.2, 0, true), second = loss(0, 0.2, true);
+  CHECK(first != plain);
+  CHECK(second != plain);
+  CHECK(first != second);
+  CHECK(loss(0.2, 0.2, false) == plain);
 }
 
 TEST_CASE("in f64 the small encoder is exact: 200 parameters by finite differences, with masks", "[encoder]") {
@@ -221,17 +270,5 @@ TEST_CASE("MiniLM equals transformers': states, loss and a sample of every gradi
   model.forward();
   check_forward(model, expected, config.num_hidden_layers);
   model.t.backward();
-  double largest = 0;
-  for (const auto& p : parameters) largest = std::max(largest, values(expected, "f64.gradient." + p.name()).back());
-  for (auto& p : parameters) {
-    auto reference = values(expected, "f64.gradient." + p.name()), peer = values(expected, "f32.gradient." + p.name());
-    std::vector<float> ours;
-    for (const std::uint32_t place : numbers(expected, "places." + p.name()))
-      ours.push_back(p.gradient().data()[place]);
-    ours.push_back(static_cast<float>(max_abs(p.gradient().data(), p.size())));
-    REQUIRE(ours.size() == reference.size());
-    const comparison result = by_peer<float>(ours.data(), reference, peer, 3, largest);
-    INFO(p.name() << " " << result.message());
-    CHECK(result);
-  }
+  check_samples(parameters, expected);
 }

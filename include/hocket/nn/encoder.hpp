@@ -175,7 +175,7 @@ struct encoder_hooks {
 };
 
 struct encoder_options {
-  bool dropout = true;             ///< the config's hidden_dropout_prob, in training passes
+  bool dropout = true;  ///< the config's hidden_dropout_prob and attention_probs_dropout_prob, in training passes
   bool checkpoint_layers = false;  ///< keep only the inputs of layers, compute their insides again going back
 };
 
@@ -185,14 +185,21 @@ struct encoder_values {
   value last() const { return hidden.back(); }
 };
 
+constexpr activation activation_of(encoder_activation act) {
+  switch (act) {
+    case encoder_activation::gelu_erf: return activation::gelu;
+    case encoder_activation::gelu_tanh: return activation::gelu_tanh;
+    case encoder_activation::relu: return activation::relu;
+  }
+  return activation::none;
+}
+
 /// The operations of a model on a tape. Its parameters must outlive the tape.
 template <Real T>
 class encoder {
  public:
   encoder(const encoder_config& config, parameter_set<T>& parameters) : config_(config), parameters_(parameters) {
     require_consistent(config, "encoder");
-    expects(config.hidden_act != encoder_activation::gelu_tanh, errc::bad_option,
-            "encoder: hidden_act is gelu_new; gelu and relu are built");
   }
 
   const encoder_config& config() const { return config_; }
@@ -209,7 +216,7 @@ class encoder {
     if (drop > 0) x = dropout(t, x, drop);
     out.hidden.push_back(x);
     for (std::size_t i = 0; i < config_.num_hidden_layers; ++i) {
-      const auto body = [&] { return layer(t, batch, i, x, drop, hooks); };
+      const auto body = [&] { return layer(t, batch, i, x, options.dropout, hooks); };
       x = options.checkpoint_layers ? t.checkpointed(body) : body();
       out.hidden.push_back(x);
     }
@@ -249,18 +256,20 @@ class encoder {
     return layer_norm(t, x, w.weight, w.bias, config_.layer_norm_eps);
   }
 
-  value layer(tape<T>& t, const encoder_batch& batch, std::size_t i, value x, double drop,
+  value layer(tape<T>& t, const encoder_batch& batch, std::size_t i, value x, bool dropout,
               const encoder_hooks<T>& hooks) const {
+    const double drop = dropout ? config_.hidden_dropout_prob : 0;
     const std::string at = text("encoder.layer.", i, ".");
     const value qkv =
         dense(t, {at + "attention.self.query", at + "attention.self.key", at + "attention.self.value"}, x, {}, hooks);
     attention_inputs in{qkv, qkv, qkv};
     if (hooks.prefix) std::tie(in.prefix_k, in.prefix_v) = hooks.prefix(t, i);
-    const value mixed = attention(t, batch.rows(), in, {config_.num_attention_heads});
+    attention_options how{config_.num_attention_heads};
+    how.dropout = dropout ? config_.attention_probs_dropout_prob : 0;
+    const value mixed = attention(t, batch.rows(), in, how);
     const value h = norm(t, at + "attention.output.LayerNorm",
                          dense(t, {at + "attention.output.dense"}, mixed, {activation::none, drop, x}, hooks));
-    const activation act = config_.hidden_act == encoder_activation::relu ? activation::relu : activation::gelu;
-    const value wide = dense(t, {at + "intermediate.dense"}, h, {act}, hooks);
+    const value wide = dense(t, {at + "intermediate.dense"}, h, {activation_of(config_.hidden_act)}, hooks);
     return norm(t, at + "output.LayerNorm", dense(t, {at + "output.dense"}, wide, {activation::none, drop, h}, hooks));
   }
 

@@ -198,6 +198,8 @@ class tape {
   std::size_t bound(index_input i) const { return index_facts_[i.index].bound; }
   extent items(nn::sequences s) const { return dimension{run_.batches[s.index].items_dimension}; }
   extent tokens(nn::sequences s) const { return dimension{run_.batches[s.index].tokens_dimension}; }
+  /// The most rows an item may have.
+  std::size_t longest(nn::sequences s) const { return run_.batches[s.index].longest; }
   std::size_t most(const extent& e) const { return run_.most[e.dimension] * e.factor; }
 
   // Compiling ---------------------------------------------------------------------------------------------------------

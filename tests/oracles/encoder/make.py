@@ -4,6 +4,7 @@ Needs the packages of bench/peers/requirements.txt. Writes, beside itself:
   tiny.safetensors      the f32 weights of a small random BertModel with pooler, and of a head, by transformers' names
   tiny_config.json      its config
   tiny_expected.safetensors  for one ragged batch and ten training steps, in f64 (the reference) and f32 (the peer)
+  tiny_gelu_new_expected.safetensors  what the same weights give with hidden_act gelu_new, and a sample of every gradient
   minilm_expected.safetensors  the same hidden states of the real model, and a sample of every gradient (with an argument)
 
 Padded batches with an attention mask there, packed rows here: rows of padding are cut away before they are stored.
@@ -115,16 +116,21 @@ def fresh(config, state, dtype):
     return model.to(dtype).eval()  # eval: no dropout
 
 
-def tiny():
+def tiny_model(activation="gelu"):
     torch.manual_seed(3)
     config = BertConfig(vocab_size=61, hidden_size=36, num_hidden_layers=2, num_attention_heads=3, intermediate_size=70,
-                        max_position_embeddings=23, initializer_range=0.2, attn_implementation="eager")
+                        max_position_embeddings=23, initializer_range=0.2, hidden_act=activation,
+                        attn_implementation="eager")
     first = Classifier(BertModel(config, add_pooling_layer=True), seed=5)
     with torch.no_grad():  # gains and biases that matter
         for name, p in first.named_parameters():
             if name.endswith(".bias") or "LayerNorm" in name:
                 p.add_(torch.randn(p.shape) * 0.1)
-    state = {k: v.clone() for k, v in first.state_dict().items()}
+    return config, first, {k: v.clone() for k, v in first.state_dict().items()}
+
+
+def tiny():
+    config, first, state = tiny_model()
     save_file({n.removeprefix("bert."): p.detach().numpy() for n, p in first.named_parameters()}, FOLDER / "tiny.safetensors")
     (FOLDER / "tiny_config.json").write_text(json.dumps(
         {k: v for k, v in config.to_dict().items() if k in (
@@ -143,20 +149,39 @@ def tiny():
     save_file(out, FOLDER / "tiny_expected.safetensors", metadata=versions())
 
 
+def sampler(random, most):
+    """A `keep` for outcome: the same places of a gradient whenever it is asked, then its largest size."""
+    chosen = {}
+
+    def keep(name, gradient):
+        if name not in chosen:
+            flat = np.flatnonzero(gradient) if "embeddings" in name else np.arange(gradient.size)
+            chosen[name] = np.sort(random.choice(flat, min(most, flat.size), replace=False))
+        return np.concatenate([gradient.ravel()[chosen[name]], [np.abs(gradient).max()]])
+
+    return keep, chosen
+
+
+def tiny_gelu_new():
+    config, _, state = tiny_model("gelu_new")
+    random, out = np.random.default_rng(9), {}
+    batch = batch_of(random, config, [7, 1, 23, 2, 16])
+    describe("", batch, out)
+    keep, chosen = sampler(random, 20)
+    for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
+        outcome(fresh(config, state, dtype), batch, kind, out, keep)
+    for name, places in chosen.items():
+        out[f"places.{name.removeprefix('bert.')}"] = places.astype(np.int32)
+    save_file(out, FOLDER / "tiny_gelu_new_expected.safetensors", metadata=versions())
+
+
 def minilm(folder):
     config = BertConfig.from_pretrained(folder, attn_implementation="eager")
     state = Classifier(BertModel.from_pretrained(folder, config=config), seed=5).state_dict()
     random, out = np.random.default_rng(8), {}
     batch = batch_of(random, config, [9, 2, 17])
     describe("", batch, out)
-    chosen = {}
-
-    def keep(name, gradient):
-        if name not in chosen:
-            flat = np.flatnonzero(gradient) if "embeddings" in name else np.arange(gradient.size)
-            chosen[name] = np.sort(random.choice(flat, min(120, flat.size), replace=False))
-        return np.concatenate([gradient.ravel()[chosen[name]], [np.abs(gradient).max()]])
-
+    keep, chosen = sampler(random, 120)
     for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
         outcome(fresh(config, state, dtype), batch, kind, out, keep)
     for name, places in chosen.items():
@@ -172,5 +197,6 @@ def versions():
 if __name__ == "__main__":
     torch.set_num_threads(1)
     tiny()
+    tiny_gelu_new()
     if len(sys.argv) > 1:
         minilm(sys.argv[1])

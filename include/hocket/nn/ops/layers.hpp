@@ -117,17 +117,26 @@ class layer_norm_op final : public op<T> {
   T eps_;
 };
 
-/// Input k's columns [first, first + heads width) of one of q, k, v.
+/// Columns [first, first + heads width) of an input whose rows are `stride` apart: one of q, k, v.
 struct attention_part {
-  std::size_t input, first, stride;
+  std::size_t input, first, stride, heads;
+};
+/// Which inputs are what; no_input: absent. Of the bias, row i of head h of item b begins at
+/// b bias_item + h bias_head + i bias_row.
+struct attention_places {
+  std::array<attention_part, 3> parts{};
+  std::size_t prefix_k = no_input, prefix_v = no_input, bias = no_input;
+  std::size_t bias_item = 0, bias_head = 0, bias_row = 0;
 };
 
 template <Real T>
 class attention_op final : public op<T> {
  public:
-  attention_op(std::array<attention_part, 3> parts, const kernels::attention::shape& s, sequences batch, extent items,
-               extent tokens, bool prefix)
-      : parts_(parts), shape_(s), batch_(batch), items_(items), tokens_(tokens), prefix_(prefix) {}
+  attention_op(const attention_places& in, const kernels::attention::shape& s, sequences batch, extent items,
+               extent tokens, double dropout)
+      : in_(in), shape_(s), batch_(batch), items_(items), tokens_(tokens), dropout_(dropout) {
+    kernels::attention::make_dropout(dropout, 0, 0);  // checks the probability
+  }
   std::string_view name() const override { return "attention"; }
 
   demands plan(const planning<T>& p) const override {
@@ -138,52 +147,52 @@ class attention_op final : public op<T> {
     d.forward_scratch = kernels::attention::forward_workspace<T>(p.device(), s);
     if (!p.backward()) return d;
     d.reads_output = true;
-    for (const auto& part : parts_) d.reads_inputs |= bit(part.input);
-    if (prefix_) d.reads_inputs |= bit(prefix_input()) | bit(prefix_input() + 1);
+    for (const auto& part : in_.parts) d.reads_inputs |= bit(part.input);
+    for (const std::size_t k : {in_.prefix_k, in_.prefix_v, in_.bias})
+      if (k != no_input) d.reads_inputs |= bit(k);
     d.backward_scratch = kernels::attention::backward_workspace<T>(p.device(), s);
-    for (const auto& part : parts_)
-      if (!p.wants(part.input)) d.backward_scratch += p.most(tokens_) * shape_.kv_heads * shape_.width + alignment;
-    if (prefix_) d.backward_scratch += 2 * shape_.prefix * shape_.kv_heads * shape_.width;
+    for (const auto& part : in_.parts)
+      if (!p.wants(part.input)) d.backward_scratch += p.most(tokens_) * part.heads * shape_.width;
+    d.backward_scratch += 2 * shape_.prefix * shape_.kv_heads * shape_.width;
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
-    const auto& batch = f.batch(batch_);
     const kernels::attention::outputs<T> to{whole(f.output().data(), shape_.heads), f.kept(0).data()};
-    kernels::attention::forward<T>(f.device(), sized(batch.lengths.size(), batch.live_longest), given(f), to,
-                                   f.forward_scratch());
+    kernels::attention::forward<T>(f.device(), live(f), given(f), to, f.forward_scratch());
   }
   void backward(const frame<T>& f) const noexcept override {
-    const auto& batch = f.batch(batch_);
-    const auto s = sized(batch.lengths.size(), batch.live_longest);
+    // The kernel gives all gradients at once; those that nobody wants go into scratch.
+    const auto s = live(f);
     T* spare = f.backward_scratch() + kernels::attention::backward_workspace<T>(f.device(), s);
     const auto take = [&](std::size_t elements) { return std::exchange(spare, spare + elements); };
-    const auto target = [&](const attention_part& part, std::size_t heads) -> kernels::attention::rows_of<T> {
+    const auto target = [&](const attention_part& part) -> kernels::attention::rows_of<T> {
       if (f.wants(part.input)) return {f.gradient(part.input).data() + part.first, 0, shape_.width, part.stride};
-      return whole(take(f.output().extent(0) * heads * shape_.width), heads);
+      return whole(take(f.output().extent(0) * part.heads * shape_.width), part.heads);
     };
-    kernels::attention::gradients<T> to;
-    to.dq = target(parts_[0], shape_.heads);
-    to.dk = target(parts_[1], shape_.kv_heads);
-    to.dv = target(parts_[2], shape_.kv_heads);
-    if (prefix_) {
-      const auto row = [&](std::size_t k) {
-        return whole(f.wants(k) ? f.gradient(k).data() : take(shape_.prefix * shape_.kv_heads * shape_.width),
-                     shape_.kv_heads);
-      };
-      to.dprefix_k = row(prefix_input());
-      to.dprefix_v = row(prefix_input() + 1);
-    }
+    const auto prefix = [&](std::size_t k) -> kernels::attention::rows_of<T> {
+      if (k == no_input) return {};
+      return whole(f.wants(k) ? f.gradient(k).data() : take(shape_.prefix * shape_.kv_heads * shape_.width),
+                   shape_.kv_heads);
+    };
+    const kernels::attention::gradients<T> to{target(in_.parts[0]), target(in_.parts[1]), target(in_.parts[2]),
+                                              prefix(in_.prefix_k), prefix(in_.prefix_v)};
     const auto out = whole<const T>(f.output().data(), shape_.heads),
                dout = whole<const T>(f.output_gradient().data(), shape_.heads);
     kernels::attention::backward<T>(f.device(), s, given(f), {out, dout, f.kept(0).data()}, to, f.backward_scratch());
   }
 
  private:
-  std::size_t prefix_input() const { return std::max({parts_[0].input, parts_[1].input, parts_[2].input}) + 1; }
   kernels::attention::shape sized(std::size_t items, std::size_t longest) const {
     kernels::attention::shape s = shape_;
     s.batch = items;
     s.queries = s.keys = longest;
+    return s;
+  }
+  /// The shape of the live batch, with the masks of this step.
+  kernels::attention::shape live(const frame<T>& f) const {
+    const auto& batch = f.batch(batch_);
+    auto s = sized(batch.lengths.size(), batch.live_longest);
+    if (dropout_ > 0 && f.training()) s.drop = kernels::attention::make_dropout(dropout_, f.seed(), f.stream(0));
     return s;
   }
   template <class U>
@@ -195,23 +204,21 @@ class attention_op final : public op<T> {
     const auto source = [&](const attention_part& part) -> kernels::attention::rows_of<const T> {
       return {f.input(part.input).data() + part.first, 0, shape_.width, part.stride};
     };
-    kernels::attention::inputs<T> in;
-    in.q = source(parts_[0]);
-    in.k = source(parts_[1]);
-    in.v = source(parts_[2]);
-    if (prefix_) {
-      in.prefix_k = whole(f.input(prefix_input()).data(), shape_.kv_heads);
-      in.prefix_v = whole(f.input(prefix_input() + 1).data(), shape_.kv_heads);
+    kernels::attention::inputs<T> in{source(in_.parts[0]), source(in_.parts[1]), source(in_.parts[2])};
+    if (in_.prefix_k != no_input) {
+      in.prefix_k = whole(f.input(in_.prefix_k).data(), shape_.kv_heads);
+      in.prefix_v = whole(f.input(in_.prefix_v).data(), shape_.kv_heads);
     }
+    if (in_.bias != no_input) in.bias = {f.input(in_.bias).data(), in_.bias_item, in_.bias_head, in_.bias_row};
     in.lengths = {batch.lengths.data(), batch.lengths.data(), batch.starts.data(), batch.starts.data()};
     return in;
   }
 
-  std::array<attention_part, 3> parts_;
+  attention_places in_;
   kernels::attention::shape shape_;
   sequences batch_;
   extent items_, tokens_;
-  bool prefix_;
+  double dropout_;
 };
 
 template <Real T>
@@ -284,53 +291,99 @@ value layer_norm(tape<T>& t, value x, value gain, value bias, double eps) {
                   {x, gain, bias}, t.rows(x), t.columns(x));
 }
 
-/// Where q, k and v lie: three matrices of heads x width columns, or (all three the same value) one of three times
-/// that, side by side.
+/// Where q, k and v lie: q (tokens, heads x width), k and v (tokens, kv_heads x width), or, all three the same value,
+/// one matrix that holds them side by side.
 struct attention_inputs {
   value q, k, v;
-  value prefix_k = {}, prefix_v = {};  ///< (prefix rows, heads x width): keys and values before every item's own
+  value prefix_k = {}, prefix_v = {};  ///< (prefix rows, kv_heads x width): keys and values before every item's own
+  /// Added to the scores of own keys, a constant: row i of column j is query i of key j of an item. As many columns as
+  /// the longest item that the batch was recorded for, L; rows L (all items and heads share it), heads x L (by head),
+  /// items x L or items x heads x L.
+  value bias = {};
 };
 struct attention_options {
   std::size_t heads = 1;
   bool causal = false;
-  std::size_t window = 0;  ///< 0: none
+  std::size_t window = 0;    ///< 0: none
+  std::size_t kv_heads = 0;  ///< a divisor of `heads`: query head h reads h / (heads / kv_heads); 0: heads
+  double dropout = 0;        ///< probability, of the attention's probabilities in training passes
 };
+
+namespace detail {
+
+/// Finds the strides of a bias whose item has L = longest queries; throws unless its size is one of attention_inputs'.
+template <Real T>
+void place_bias(const tape<T>& t, sequences batch, value bias, std::size_t heads, attention_places& in) {
+  const std::size_t longest = t.longest(batch), both = heads * longest;
+  const extent rows = t.rows(bias);
+  const bool by_item = rows.dimension != 0, by_head = rows.factor == both;
+  expects(t.columns(bias) == longest && (rows.factor == longest || by_head) &&
+              (!by_item || rows == extent(dimension{t.items(batch).dimension}, rows.factor)),
+          errc::unsupported_shape, "attention: the bias is ", t.describe(bias), "; it must have ", longest, " or ",
+          both, " rows, or so many an item, and ", longest, " columns");
+  expects(!t.moves(bias), errc::bad_option, "attention: the bias ", t.describe(bias),
+          " is trained; it is a constant here and has no gradient");
+  in.bias_row = longest;
+  in.bias_head = by_head ? longest * longest : 0;
+  in.bias_item = by_item ? rows.factor * longest : 0;
+}
+
+}  // namespace detail
 
 /// Self-attention within the items of a ragged batch: (tokens, heads x width).
 template <Real T>
 value attention(tape<T>& t, sequences batch, const attention_inputs& in, const attention_options& options) {
   const bool packed = in.q.index == in.k.index && in.q.index == in.v.index;
-  const std::size_t columns = packed ? t.columns(in.q) / 3 : t.columns(in.q);
+  const std::size_t heads = options.heads, kv_heads = options.kv_heads ? options.kv_heads : heads;
+  expects(heads >= 1 && heads % kv_heads == 0, errc::unsupported_shape, "attention: ", heads, " heads cannot share ",
+          kv_heads, " of keys and values");
+  const std::size_t over = packed ? heads + 2 * kv_heads : heads, width = t.columns(in.q) / over;
+  expects(t.columns(in.q) % over == 0, errc::unsupported_shape, "attention: ", t.columns(in.q), " columns cannot be ",
+          over, " heads");
   for (const value v : {in.q, in.k, in.v})
-    expects(t.rows(v) == t.tokens(batch) && t.columns(v) == (packed ? 3 : 1) * columns, errc::unsupported_shape,
-            "attention: q is ", t.describe(in.q), ", k ", t.describe(in.k), ", v ", t.describe(in.v),
-            "; they must have the rows of the batch and equal columns");
-  expects(options.heads >= 1 && columns % options.heads == 0, errc::unsupported_shape, "attention: ", columns,
-          " columns cannot be ", options.heads, " heads");
+    expects(t.rows(v) == t.tokens(batch) && (packed || v.index == in.q.index || t.columns(v) == kv_heads * width),
+            errc::unsupported_shape, "attention: q is ", t.describe(in.q), ", k ", t.describe(in.k), ", v ",
+            t.describe(in.v), "; they must have the rows of the batch, k and v ", kv_heads * width, " columns");
   kernels::attention::shape s;
-  s.heads = s.kv_heads = options.heads;
-  s.width = columns / options.heads;
+  s.heads = heads;
+  s.kv_heads = kv_heads;
+  s.width = width;
   s.causal = options.causal;
   s.window = options.window;
-  s.scale = kernels::attention::usual_scale(s.width);
-  const bool prefix = present(in.prefix_k);
-  if (prefix) {
+  s.scale = kernels::attention::usual_scale(width);
+  detail::attention_places places;
+  std::vector<value> inputs;
+  const auto add = [&](value v) {
+    inputs.push_back(v);
+    return inputs.size() - 1;
+  };
+  if (packed) {
+    const std::size_t all = over * width;
+    add(in.q);
+    places.parts = {
+        {{0, 0, all, heads}, {0, heads * width, all, kv_heads}, {0, (heads + kv_heads) * width, all, kv_heads}}};
+  } else {
+    const std::array<value, 3> each{in.q, in.k, in.v};
+    for (std::size_t i = 0; i < 3; ++i)
+      places.parts[i] = {add(each[i]), 0, t.columns(each[i]), i == 0 ? heads : kv_heads};
+  }
+  if (present(in.prefix_k)) {
     for (const value v : {in.prefix_k, in.prefix_v})
-      expects(t.rows(v).dimension == 0 && t.rows(v) == t.rows(in.prefix_k) && t.columns(v) == columns,
-              errc::unsupported_shape, "attention: a prefix is ", t.describe(v), "; it must be rows x ", columns);
+      expects(t.rows(v).dimension == 0 && t.rows(v) == t.rows(in.prefix_k) && t.columns(v) == kv_heads * width,
+              errc::unsupported_shape, "attention: a prefix is ", t.describe(v), "; it must be rows x ",
+              kv_heads * width);
     s.prefix = t.rows(in.prefix_k).factor;
+    places.prefix_k = add(in.prefix_k);
+    places.prefix_v = add(in.prefix_v);
+  }
+  if (present(in.bias)) {
+    detail::place_bias(t, batch, in.bias, heads, places);
+    places.bias = add(in.bias);
   }
   kernels::attention::require_shape(s);
-  std::vector<value> inputs = packed ? std::vector<value>{in.q} : std::vector<value>{in.q, in.k, in.v};
-  std::array<detail::attention_part, 3> parts;
-  for (std::size_t i = 0; i < 3; ++i)
-    parts[i] = packed ? detail::attention_part{0, i * columns, 3 * columns} : detail::attention_part{i, 0, columns};
-  if (prefix) {
-    inputs.push_back(in.prefix_k);
-    inputs.push_back(in.prefix_v);
-  }
-  return t.record(std::make_unique<detail::attention_op<T>>(parts, s, batch, t.items(batch), t.tokens(batch), prefix),
-                  std::move(inputs), t.tokens(batch), columns);
+  return t.record(
+      std::make_unique<detail::attention_op<T>>(places, s, batch, t.items(batch), t.tokens(batch), options.dropout),
+      std::move(inputs), t.tokens(batch), heads * width);
 }
 
 /// One row an item: the mean of its rows, or its first.
