@@ -34,6 +34,7 @@ struct dropout {
   std::uint64_t seed = 0, stream = 0;
   std::uint32_t threshold = 0;  ///< a probability whose 16 bits are below is dropped; 0: none is
   double scale = 1;             ///< of the probabilities that stay
+  std::size_t first_item = 0;   ///< where a call sees a part of a batch: what its item 0 is there
 
   bool none() const { return threshold == 0; }
 };
@@ -71,7 +72,7 @@ inline std::size_t dropout_groups(const shape& s) {
 }
 /// The first Philox block of query i of head h of item b.
 inline std::uint64_t dropout_row(const shape& s, std::size_t b, std::size_t h, std::size_t i) {
-  return ((std::uint64_t{b} * s.heads + h) * s.queries + i) * dropout_groups(s);
+  return (((b + s.drop.first_item) * std::uint64_t{s.heads} + h) * s.queries + i) * dropout_groups(s);
 }
 /// Whether the probability of one key (own ones and those of the prefix count from 0) stays for query i of head h of
 /// item b. Key j of a group takes half j % 2, the low one first, of word j / 2 of the group's Philox4x32-10 block.

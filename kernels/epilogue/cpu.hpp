@@ -133,6 +133,12 @@ inline void keep_groups(const dropout& drop, std::size_t columns, std::size_t fi
   }
 }
 
+/// Rows of bf16 to f32.
+inline void widen_rows(std::size_t rows, std::size_t columns, const bf16* x, std::size_t ldx, float* y,
+                       std::size_t ldy) noexcept {
+  backward_rows<float, bf16>(activation::none, {}, {rows, columns, 0, x, ldx, nullptr, 0, y, ldy, nullptr});
+}
+
 /// y = residual + keep(act(x + bias)); bias (columns), residual (rows, columns) and u may be empty.
 template <Real T>
 void forward(const cpu& device, const view<const T, 2>& x, const view<const T, 1>& bias,

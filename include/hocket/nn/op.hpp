@@ -180,6 +180,8 @@ class frame {
         local_(run.worker_memory[worker].data()) {}
 
   std::size_t rows(const extent& e) const { return run_.live[e.dimension] * e.factor; }
+  /// The most rows that any batch of the recording has.
+  std::size_t most(const extent& e) const { return run_.most[e.dimension] * e.factor; }
   std::size_t inputs() const { return node_.inputs.size(); }
   view<const T, 2> input(std::size_t k) const { return whole(node_.inputs[k].data, node_.inputs[k].size); }
   view<T, 2> output() const { return whole(node_.output, node_.size); }

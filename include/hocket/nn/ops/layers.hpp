@@ -143,57 +143,93 @@ class attention_op final : public op<T> {
     demands d;
     const std::size_t longest = p.batch(batch_).longest;
     d.kept = {{items_, shape_.heads * longest}};  // log-sum-exp of every query
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.over = tokens_;
     const auto s = sized(p.most(items_), longest);
-    d.forward_scratch = kernels::attention::forward_workspace<T>(p.device(), s);
+    d.forward_scratch = shared_by(p.device(), s, [](const cpu& device, const auto& size) {
+      return kernels::attention::forward_workspace<T>(device, size);
+    });
     if (!p.backward()) return d;
     d.reads_output = true;
     for (const auto& part : in_.parts) d.reads_inputs |= bit(part.input);
     for (const std::size_t k : {in_.prefix_k, in_.prefix_v, in_.bias})
       if (k != no_input) d.reads_inputs |= bit(k);
-    d.backward_scratch = kernels::attention::backward_workspace<T>(p.device(), s);
-    for (const auto& part : in_.parts)
-      if (!p.wants(part.input)) d.backward_scratch += p.most(tokens_) * part.heads * shape_.width;
-    d.backward_scratch += 2 * shape_.prefix * shape_.kv_heads * shape_.width;
+    d.adds = (in_.prefix_k != no_input ? bit(in_.prefix_k) | bit(in_.prefix_v) : 0);
+    const std::size_t rows = p.most_in_block(tokens_);
+    d.backward_scratch = shared_by(p.device(), s, [&](const cpu& device, const auto& size) {
+      std::size_t elements = kernels::attention::backward_workspace<T>(device, size);
+      for (const auto& part : in_.parts)
+        if (!p.wants(part.input)) elements += rows * part.heads * shape_.width;
+      return elements;
+    });
+    d.block_sums = 2 * prefix_size();
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
-    const kernels::attention::outputs<T> to{whole(f.output().data(), shape_.heads), f.kept(0).data()};
-    kernels::attention::forward<T>(f.device(), live(f), given(f), to, f.forward_scratch());
+    const auto s = live(f);
+    T* const work = f.forward_scratch() + f.worker() * kernels::attention::forward_workspace<T>(cpu{1}, most(f));
+    kernels::attention::forward<T>(f.device(), s, given(f), {whole(f.output_rows(), shape_.heads), statistics(f)},
+                                   work);
   }
   void backward(const frame<T>& f) const noexcept override {
     // The kernel gives all gradients at once; those that nobody wants go into scratch.
     const auto s = live(f);
-    T* spare = f.backward_scratch() + kernels::attention::backward_workspace<T>(f.device(), s);
-    const auto take = [&](std::size_t elements) { return std::exchange(spare, spare + elements); };
+    std::size_t spare_size = 0;
+    for (const auto& part : in_.parts)
+      if (!f.wants(part.input)) spare_size += f.most_in_block(tokens_) * part.heads * shape_.width;
+    T* const work =
+        f.backward_scratch() + f.worker() * (kernels::attention::backward_workspace<T>(cpu{1}, most(f)) + spare_size);
+    T* spare = work + kernels::attention::backward_workspace<T>(f.device(), most(f));
     const auto target = [&](const attention_part& part) -> kernels::attention::rows_of<T> {
-      if (f.wants(part.input)) return {f.gradient(part.input).data() + part.first, 0, shape_.width, part.stride};
-      return whole(take(f.output().extent(0) * part.heads * shape_.width), part.heads);
+      if (f.wants(part.input)) return {f.gradient_rows(part.input) + part.first, 0, shape_.width, part.stride};
+      T* const to = spare;
+      spare += f.most_in_block(tokens_) * part.heads * shape_.width;
+      return whole(to, part.heads);
     };
-    const auto prefix = [&](std::size_t k) -> kernels::attention::rows_of<T> {
-      if (k == no_input) return {};
-      return whole(f.wants(k) ? f.gradient(k).data() : take(shape_.prefix * shape_.kv_heads * shape_.width),
-                   shape_.kv_heads);
-    };
-    const kernels::attention::gradients<T> to{target(in_.parts[0]), target(in_.parts[1]), target(in_.parts[2]),
-                                              prefix(in_.prefix_k), prefix(in_.prefix_v)};
-    const auto out = whole<const T>(f.output().data(), shape_.heads),
-               dout = whole<const T>(f.output_gradient().data(), shape_.heads);
-    kernels::attention::backward<T>(f.device(), s, given(f), {out, dout, f.kept(0).data()}, to, f.backward_scratch());
+    kernels::attention::gradients<T> to{target(in_.parts[0]), target(in_.parts[1]), target(in_.parts[2])};
+    if (in_.prefix_k != no_input) {
+      to.dprefix_k = whole(f.sums(), shape_.kv_heads);
+      to.dprefix_v = whole(f.sums() + prefix_size(), shape_.kv_heads);
+    }
+    const auto out = whole<const T>(f.output_rows(), shape_.heads),
+               dout = whole<const T>(f.output_gradient_rows(), shape_.heads);
+    kernels::attention::backward<T>(f.device(), s, given(f), {out, dout, statistics(f)}, to, work);
+  }
+  void finish(const frame<T>& f, std::size_t blocks) const noexcept override {
+    if (in_.prefix_k == no_input) return;
+    const std::size_t inputs[] = {in_.prefix_k, in_.prefix_v};
+    for (std::size_t i = 0; i < 2; ++i)
+      if (f.wants(inputs[i]))
+        add_block_sums(f, blocks, i * prefix_size(), prefix_size(), f.gradient(inputs[i]).data(),
+                       f.beta(inputs[i]) != 0);
   }
 
  private:
+  std::size_t prefix_size() const { return shape_.prefix * shape_.kv_heads * shape_.width; }
+  /// Workspace of one call with all threads, or of as many calls with one.
+  template <class Size>
+  static std::size_t shared_by(const cpu& device, const kernels::attention::shape& s, Size&& size) {
+    return std::max(size(device, s), static_cast<std::size_t>(device.threads) * size(cpu{1}, s));
+  }
   kernels::attention::shape sized(std::size_t items, std::size_t longest) const {
     kernels::attention::shape s = shape_;
     s.batch = items;
     s.queries = s.keys = longest;
     return s;
   }
-  /// The shape of the live batch, with the masks of this step.
+  /// The largest that the tape was recorded for: scratch is laid out by it.
+  kernels::attention::shape most(const frame<T>& f) const { return sized(f.most(items_), f.batch(batch_).longest); }
+  /// The shape of the block, with the masks of this step.
   kernels::attention::shape live(const frame<T>& f) const {
-    const auto& batch = f.batch(batch_);
-    auto s = sized(batch.lengths.size(), batch.live_longest);
-    if (dropout_ > 0 && f.training()) s.drop = kernels::attention::make_dropout(dropout_, f.seed(), f.stream(0));
+    auto s = sized(f.block().items, f.batch(batch_).live_longest);
+    if (dropout_ > 0 && f.training()) {
+      s.drop = kernels::attention::make_dropout(dropout_, f.seed(), f.stream(0));
+      s.drop.first_item = f.block().first_item;
+    }
     return s;
+  }
+  T* statistics(const frame<T>& f) const {
+    return f.kept(0).data() + f.block().first_item * shape_.heads * f.batch(batch_).live_longest;
   }
   template <class U>
   kernels::attention::rows_of<U> whole(U* data, std::size_t heads) const {
@@ -201,16 +237,20 @@ class attention_op final : public op<T> {
   }
   kernels::attention::inputs<T> given(const frame<T>& f) const {
     const auto& batch = f.batch(batch_);
+    const std::size_t item = f.block().first_item;
     const auto source = [&](const attention_part& part) -> kernels::attention::rows_of<const T> {
-      return {f.input(part.input).data() + part.first, 0, shape_.width, part.stride};
+      return {f.input_rows(part.input) + part.first, 0, shape_.width, part.stride};
     };
     kernels::attention::inputs<T> in{source(in_.parts[0]), source(in_.parts[1]), source(in_.parts[2])};
     if (in_.prefix_k != no_input) {
       in.prefix_k = whole(f.input(in_.prefix_k).data(), shape_.kv_heads);
       in.prefix_v = whole(f.input(in_.prefix_v).data(), shape_.kv_heads);
     }
-    if (in_.bias != no_input) in.bias = {f.input(in_.bias).data(), in_.bias_item, in_.bias_head, in_.bias_row};
-    in.lengths = {batch.lengths.data(), batch.lengths.data(), batch.starts.data(), batch.starts.data()};
+    if (in_.bias != no_input)
+      in.bias = {f.input(in_.bias).data() + item * in_.bias_item, in_.bias_item, in_.bias_head, in_.bias_row};
+    const std::uint32_t *const lengths = batch.lengths.data() + item, *const starts =
+                                                                          batch.starts_in_block.data() + item;
+    in.lengths = {lengths, lengths, starts, starts};
     return in;
   }
 

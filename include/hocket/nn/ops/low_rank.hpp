@@ -39,15 +39,20 @@ struct down_part {
 template <Real T>
 class down_op final : public op<T> {
  public:
-  down_op(std::vector<down_part> parts, std::size_t columns, std::size_t in)
-      : parts_(std::move(parts)), columns_(columns), in_(in), across_((in + wide_ - 1) / wide_) {
-    std::size_t written = 0;
-    for (const auto& part : parts_) {
-      kernels::epilogue::make_dropout(part.dropout, 0, 0);  // checks the probability
-      drops_ = drops_ || part.dropout > 0;
-      written += part.rows.all() ? part.rank : 0;
+  down_op(std::vector<down_part> parts, std::size_t columns, std::size_t in, const extent& rows)
+      : parts_(std::move(parts)), columns_(columns), in_(in), rows_(rows) {
+    // In the order of their columns, so that plain parts which follow each other make one product.
+    std::stable_sort(parts_.begin(), parts_.end(),
+                     [](const down_part& a, const down_part& b) { return a.column < b.column; });
+    const auto plain = [](const down_part& part) { return part.dropout == 0 && part.rows.all(); };
+    for (std::size_t j = 0; j < parts_.size(); ++j) {
+      kernels::epilogue::make_dropout(parts_[j].dropout, 0, 0);  // checks the probability
+      const bool joins = j > 0 && plain(parts_[j]) && plain(parts_[j - 1]);
+      if (joins)
+        sets_.back().last = j + 1;
+      else
+        sets_.push_back({j, j + 1});
     }
-    whole_ = written == columns_;
   }
   std::string_view name() const override { return "project_down"; }
 
@@ -57,134 +62,175 @@ class down_op final : public op<T> {
     for (const auto& part : parts_) {
       if (p.wants(0)) d.reads_inputs |= bit(part.a);
       if (p.wants(part.a)) d.reads_inputs |= bit(0);
+      if (p.wants(part.a)) d.block_sums += part.rank * in_;
     }
     d.spares = bit(0);  // x is all that a term of low rank would keep
-    const std::size_t scratch = drops_ ? static_cast<std::size_t>(p.device().threads) * tile_size_ : 0;
-    d.forward_scratch = scratch;
-    if (p.backward()) d.backward_scratch = scratch;
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.over = rows_;
+    d.worker_bytes = 2 * p.most_in_block(rows_) * in_ * sizeof(T);  // x, in T and dropped
+    // One pack for all parts that have no mask and serve all rows, one for each of the others.
+    for (const auto& set : sets_) {
+      d.forward_packs.push_back(request(set, true));
+      if (p.wants(0)) d.backward_packs.push_back(request(set, false));
+    }
     return d;
   }
 
   void forward(const frame<T>& f) const noexcept override {
-    const auto x = f.input(0);
-    const auto u = f.output();
-    const std::size_t rows = x.extent(0);
-    for_each_tile(
-        f.device(), (rows + tall_ - 1) / tall_,
-        [&](std::size_t tile, std::size_t worker) {
-          const std::size_t first = tile * tall_, last = std::min(rows, first + tall_);
-          if (!whole_) std::fill(u.data() + first * columns_, u.data() + last * columns_, T{0});
-          for (std::size_t j = 0; j < parts_.size(); ++j) {
-            const down_part& part = parts_[j];
-            const T* const a = f.input(part.a).data();
-            for_each_run(f, part.rows, first, last, [&](std::size_t row, std::size_t count) {
-              T* const to = u.data() + row * columns_ + part.column;
-              if (!drops(f, part)) {
-                f.products().tile({count, part.rank, in_, false, true, in_, in_, columns_}, T{1}, x.data() + row * in_,
-                                  a, T{0}, to, worker);
-                return;
-              }
-              T* const kept = f.forward_scratch() + worker * tile_size_;
-              for (std::size_t c = 0; c < across_; ++c) {
-                const std::size_t column = c * wide_, wide = std::min(wide_, in_ - column);
-                drop(f, j, c, row, count, x.data() + row * in_ + column, in_, nullptr, kept, wide);
-                f.products().tile({count, part.rank, wide, false, true, wide, in_, columns_}, T{1}, kept, a + column,
-                                  c == 0 ? T{0} : T{1}, to, worker);
-              }
-            });
-          }
-        },
-        true);
+    namespace pg = kernels::packed_gemm;
+    const std::size_t rows = f.block().rows;
+    T* const u = f.output_rows();
+    const T* const x = input_of(f);
+    std::fill_n(u, rows * columns_, T{0});
+    for (std::size_t j = 0; j < sets_.size(); ++j)
+      each_run(f, sets_[j], [&](std::size_t first, std::size_t count) {
+        multiply(count, in_, kept(f, sets_[j], x, first, count), in_, f.forward_pack(j), columns_, u + first * columns_,
+                 columns_);
+      });
   }
 
   void backward(const frame<T>& f) const noexcept override {
-    const std::size_t rows = f.input(0).extent(0);
-    const view<const T, 2> du = f.output_gradient();
-    if (f.wants(0)) {
-      for_each_tile(
-          f.device(), (rows + tall_ - 1) / tall_ * across_,
-          [&](std::size_t tile, std::size_t worker) {
-            input_gradient(f, du, tile / across_ * tall_, rows, tile % across_, worker);
-          },
-          true);
+    const std::size_t rows = f.block().rows;
+    const T* const du = f.output_gradient_rows();
+    if (f.sums_per_block() > 0) {
+      std::fill_n(f.sums(), f.sums_per_block(), T{0});
+      const T* const x = input_of(f);
+      for (const set& each : sets_)
+        each_run(f, each, [&](std::size_t first, std::size_t count) {
+          const T* const from = kept(f, each, x, first, count);
+          T* to = f.sums();
+          for (std::size_t j = 0; j < parts_.size(); ++j) {
+            if (!f.wants(parts_[j].a)) continue;
+            if (j >= each.first && j < each.last)
+              kernels::packed_gemm::add_outer<T>(count, parts_[j].rank, du + first * columns_ + parts_[j].column,
+                                                 columns_, in_, from, in_, to, in_);
+            to += parts_[j].rank * in_;
+          }
+        });
     }
-    for_each_tile(
-        f.device(), parts_.size() * across_,
-        [&](std::size_t tile, std::size_t worker) {
-          if (f.wants(parts_[tile / across_].a)) weight_gradient(f, du, tile / across_, tile % across_, worker);
-        },
-        true);
+    if (!f.wants(0)) return;
+    if (f.input_storage(0) == storage::bf16) return input_gradient_bf16(f, du);
+    T* const dx = f.gradient_rows(0);
+    if (f.beta(0) == 0) std::fill_n(dx, rows * in_, T{0});
+    add_input_gradient(f, du, dx);
   }
+  void finish(const frame<T>& f, std::size_t blocks) const noexcept override {
+    std::size_t next = 0;
+    for (const auto& part : parts_) {
+      if (!f.wants(part.a)) continue;
+      add_block_sums(f, blocks, next, part.rank * in_, f.gradient(part.a).data(), f.beta(part.a) != 0);
+      next += part.rank * in_;
+    }
+  }
+  bool takes_bf16(std::size_t k) const override { return k == 0; }
 
  private:
-  static bool drops(const frame<T>& f, const down_part& part) noexcept { return part.dropout > 0 && f.training(); }
+  /// Parts [first, last) that see the same x: one with a mask or a choice of rows, or all that have neither.
+  struct set {
+    std::size_t first, last;
+  };
+  const down_part& front(const set& each) const { return parts_[each.first]; }
+  bool drops(const frame<T>& f, const set& each) const noexcept { return front(each).dropout > 0 && f.training(); }
 
-  /// to = residual + keep(from), `count` rows from `row` on of block `c` of columns, by the mask of part j. Masks of
-  /// blocks and parts are those of further rows of one matrix.
-  void drop(const frame<T>& f, std::size_t j, std::size_t c, std::size_t row, std::size_t count, const T* from,
-            std::size_t ld, const T* residual, T* to, std::size_t ldto) const noexcept {
-    const std::size_t place = (std::size_t{j * across_ + c} << 32) + row, wide = std::min(wide_, in_ - c * wide_);
-    const auto mask = kernels::epilogue::make_dropout(parts_[j].dropout, f.seed(), f.stream(0));
-    kernels::epilogue::forward_rows<T>(kernels::epilogue::activation::none, mask,
-                                       {count, wide, place, from, ld, nullptr, residual, ldto, nullptr, 0, to, ldto});
+  pack_request request(const set& each, bool turned) const {
+    pack_request made;
+    made.turned = turned;
+    made.line = in_;
+    std::size_t column = 0;
+    for (std::size_t j = each.first; j < each.last; ++j) {
+      if (parts_[j].column > column) made.pieces.push_back({no_input, parts_[j].column - column, 0, 1});
+      made.pieces.push_back({parts_[j].a, 0, 0, 1});
+      column = parts_[j].column + parts_[j].rank;
+    }
+    if (columns_ > column) made.pieces.push_back({no_input, columns_ - column, 0, 1});
+    return made;
   }
 
-  /// Rows [first, first + tall) of block c: dx (+)= the sum over parts of keep(du A).
-  void input_gradient(const frame<T>& f, const view<const T, 2>& du, std::size_t first, std::size_t rows, std::size_t c,
-                      std::size_t worker) const noexcept {
-    const std::size_t last = std::min(rows, first + tall_), column = c * wide_, wide = std::min(wide_, in_ - column);
-    T* const dx = f.gradient(0).data() + column;
-    if (f.beta(0) == 0)
-      for (std::size_t r = first; r < last; ++r) std::fill_n(dx + r * in_, wide, T{0});
-    for (std::size_t j = 0; j < parts_.size(); ++j) {
-      const down_part& part = parts_[j];
-      const T* const a = f.input(part.a).data() + column;
-      for_each_run(f, part.rows, first, last, [&](std::size_t row, std::size_t count) {
-        const T* const from = du.data() + row * columns_ + part.column;
-        T* const to = dx + row * in_;
-        const bool dropped = drops(f, part);
-        T* const whole = dropped ? f.backward_scratch() + worker * tile_size_ : to;
-        const std::size_t ld = dropped ? wide : in_;
-        f.products().tile({count, wide, part.rank, false, false, columns_, in_, ld}, T{1}, from, a,
-                          dropped ? T{0} : T{1}, whole, worker);
-        if (dropped) drop(f, j, c, row, count, whole, ld, to, to, in_);
-      });
+  /// body(first, count) for the rows of the block that the set serves.
+  template <class Body>
+  void each_run(const frame<T>& f, const set& each, Body&& body) const noexcept {
+    const std::size_t start = f.block().first;
+    for_each_run(f, front(each).rows, start, start + f.block().rows,
+                 [&](std::size_t row, std::size_t count) { body(row - start, count); });
+  }
+  /// The block's x in T.
+  const T* input_of(const frame<T>& f) const noexcept {
+    if (f.input_storage(0) == storage::native) return f.input_rows(0);
+    T* const to = reinterpret_cast<T*>(f.worker_scratch());
+    if constexpr (std::is_same_v<T, float>)
+      kernels::epilogue::widen_rows(f.block().rows, in_, f.template input_rows<bf16>(0), in_, to, in_);
+    return to;
+  }
+  /// Rows of x as the set sees them, dropped in scratch where it has a mask.
+  const T* kept(const frame<T>& f, const set& each, const T* x, std::size_t first, std::size_t count) const noexcept {
+    if (!drops(f, each)) return x + first * in_;
+    T* const to = dropped(f);
+    drop(f, each, first, count, x + first * in_, nullptr, to);
+    return to;
+  }
+  T* dropped(const frame<T>& f) const noexcept {
+    return reinterpret_cast<T*>(f.worker_scratch()) + f.most_in_block(rows_) * in_;
+  }
+  /// to = residual + keep(from), `count` rows of `in` columns from row `first` of the block on. Masks of sets are those
+  /// of further rows of one matrix.
+  void drop(const frame<T>& f, const set& each, std::size_t first, std::size_t count, const T* from, const T* residual,
+            T* to) const noexcept {
+    const std::size_t place = (std::size_t{each.first} << 32) + f.block().first + first;
+    const auto mask = kernels::epilogue::make_dropout(front(each).dropout, f.seed(), f.stream(0));
+    kernels::epilogue::forward_rows<T>(kernels::epilogue::activation::none, mask,
+                                       {count, in_, place, from, in_, nullptr, residual, in_, nullptr, 0, to, in_});
+  }
+
+  /// to (rows, n) += A (rows, k) times a packed B.
+  static void multiply(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const std::byte* pack,
+                       std::size_t n, T* to, std::size_t ldto) noexcept {
+    namespace pg = kernels::packed_gemm;
+    constexpr std::size_t width = pg::strip_columns<T>, most = 28;
+    alignas(alignment) T block[most * width];
+    for (std::size_t s = 0; s < pg::strips_of<T>(n); ++s, pack += pg::strip_bytes<T>(precision::native, k)) {
+      const std::size_t column = s * width, columns = std::min(width, n - column);
+      for (std::size_t r = 0; r < rows; r += most) {
+        const std::size_t here = std::min(most, rows - r);
+        T* const at = to + r * ldto + column;
+        pg::product<T>(here, k, a + r * lda, lda, pack, block, false);
+        kernels::epilogue::forward_rows<T>(kernels::epilogue::activation::none, {},
+                                           {here, columns, 0, block, width, nullptr, at, ldto, nullptr, 0, at, ldto});
+      }
     }
   }
 
-  /// Block c of dA_j (+)= du_j' drop_j(x).
-  void weight_gradient(const frame<T>& f, const view<const T, 2>& du, std::size_t j, std::size_t c,
-                       std::size_t worker) const noexcept {
-    const down_part& part = parts_[j];
-    const auto x = f.input(0);
-    const std::size_t rows = x.extent(0), column = c * wide_, wide = std::min(wide_, in_ - column);
-    T* const da = f.gradient(part.a).data() + column;
-    T beta = f.beta(part.a);
-    const auto add = [&](std::size_t row, std::size_t count, const T* from, std::size_t ld) {
-      f.products().tile({part.rank, wide, count, true, false, columns_, ld, in_}, T{1},
-                        du.data() + row * columns_ + part.column, from, beta, da, worker);
-      beta = T{1};
-    };
-    const bool dropped = drops(f, part);
-    for (std::size_t first = 0; first < rows; first = dropped ? first + tall_ : rows)
-      for_each_run(f, part.rows, first, dropped ? std::min(rows, first + tall_) : rows,
-                   [&](std::size_t row, std::size_t count) {
-                     const T* const from = x.data() + row * in_ + column;
-                     if (!dropped) return add(row, count, from, in_);
-                     T* const kept = f.backward_scratch() + worker * tile_size_;
-                     drop(f, j, c, row, count, from, in_, nullptr, kept, wide);
-                     add(row, count, kept, wide);
-                   });
-    if (beta == 0)  // no row was its own
-      for (std::size_t r = 0; r < part.rank; ++r) std::fill_n(da + r * in_, wide, T{0});
+  /// dx += the sum over sets of keep(du A).
+  void add_input_gradient(const frame<T>& f, const T* du, T* dx) const noexcept {
+    for (std::size_t j = 0; j < sets_.size(); ++j)
+      each_run(f, sets_[j], [&](std::size_t first, std::size_t count) {
+        const T* const from = du + first * columns_;
+        T* const to = dx + first * in_;
+        if (!drops(f, sets_[j])) return multiply(count, columns_, from, columns_, f.backward_pack(j), in_, to, in_);
+        T* const whole = dropped(f);
+        std::fill_n(whole, count * in_, T{0});
+        multiply(count, columns_, from, columns_, f.backward_pack(j), in_, whole, in_);
+        drop(f, sets_[j], first, count, whole, to, to);
+      });
+  }
+  void input_gradient_bf16(const frame<T>& f, const T* du) const noexcept {
+    if constexpr (std::is_same_v<T, float>) {
+      const std::size_t rows = f.block().rows;
+      T* const sum = reinterpret_cast<T*>(f.worker_scratch());
+      bf16* const dx = f.template gradient_rows<bf16>(0);
+      if (f.beta(0) == 0)
+        std::fill_n(sum, rows * in_, T{0});
+      else
+        kernels::epilogue::widen_rows(rows, in_, dx, in_, sum, in_);
+      add_input_gradient(f, du, sum);
+      kernels::epilogue::forward_rows<float, bf16>(kernels::epilogue::activation::none, {},
+                                                   {rows, in_, 0, sum, in_, nullptr, nullptr, 0, nullptr, 0, dx, in_});
+    }
   }
 
-  static constexpr std::size_t tall_ = 192, wide_ = 192;  ///< a tile of f32 is 144 KiB: it stays in L2
-  static constexpr std::size_t tile_size_ = tall_ * wide_;
   std::vector<down_part> parts_;
-  std::size_t columns_, in_, across_;
-  bool drops_ = false;
-  bool whole_ = false;  ///< whether every element of u is written by some part
+  std::vector<set> sets_;
+  std::size_t columns_, in_;
+  extent rows_;
 };
 
 }  // namespace detail
@@ -213,7 +259,7 @@ value project_down(tape<T>& t, value x, const std::vector<down_weights>& weights
     inputs.push_back(w.a);
     parts.push_back(part);
   }
-  auto what = std::make_unique<detail::down_op<T>>(std::move(parts), columns, t.columns(x));
+  auto what = std::make_unique<detail::down_op<T>>(std::move(parts), columns, t.columns(x), t.rows(x));
   return t.record(std::move(what), std::move(inputs), t.rows(x), columns);
 }
 
