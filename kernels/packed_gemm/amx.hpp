@@ -19,13 +19,15 @@ namespace hocket::kernels::packed_gemm::amx {
 
 /// A strip of up to so many steps is taken in one piece, a longer one in pieces of 8.
 inline constexpr std::size_t longest_piece = 16, pieces = 8;
+/// Lines of memory that are asked for at every step.
+inline constexpr std::size_t lines_ahead = 4;
 
 HOCKET_AMX_BEGIN
 
 /// c (rows in two tiles or one, two tiles of columns) = or += steps [0, steps) of A and B. Bf16: f32, otherwise int32.
 template <bool Bf16, bool Both>
 HOCKET_ALWAYS_INLINE void block(std::size_t steps, const std::byte* a, std::size_t next_rows, const std::byte* b,
-                                std::byte* c, bool add) noexcept {
+                                std::byte* c, bool add, const std::byte* ahead) noexcept {
   constexpr int row = 128;  // bytes of a row of c
   if (add) {
     _tile_loadd(0, c, row);
@@ -42,7 +44,8 @@ HOCKET_ALWAYS_INLINE void block(std::size_t steps, const std::byte* a, std::size
       _tile_zero(3);
     }
   }
-  for (std::size_t s = 0; s < steps; ++s, a += tile_bytes, b += 2 * tile_bytes) {
+  for (std::size_t s = 0; s < steps; ++s, a += tile_bytes, b += 2 * tile_bytes, ahead += lines_ahead * 64) {
+    for (std::size_t line = 0; line < lines_ahead; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
     _tile_loadd(4, a, 64);
     if constexpr (Both) _tile_loadd(5, a + next_rows, 64);
     _tile_loadd(6, b, 64);
@@ -73,7 +76,8 @@ HOCKET_ALWAYS_INLINE void block(std::size_t steps, const std::byte* a, std::size
 
 /// c (rows, strip) = or += A B, A in tiles of `steps` steps. The tiles are configured.
 template <bool Bf16>
-void product(std::size_t rows, std::size_t steps, const void* a, const void* strip, void* c, bool add) noexcept {
+void product(std::size_t rows, std::size_t steps, const void* a, const void* strip, void* c, bool add,
+             const std::byte* ahead) noexcept {
   const std::size_t at_once = steps <= longest_piece ? steps : pieces;
   const std::size_t tiles = (rows + tile_rows - 1) / tile_rows;
   for (std::size_t s = 0; s < steps; s += at_once) {
@@ -83,9 +87,10 @@ void product(std::size_t rows, std::size_t steps, const void* a, const void* str
       const auto* const left = static_cast<const std::byte*>(a) + (t * steps + s) * tile_bytes;
       auto* const out = static_cast<std::byte*>(c) + t * tile_rows * 128;
       if (t + 1 < tiles)
-        block<Bf16, true>(here, left, steps * tile_bytes, b, out, add || s > 0);
+        block<Bf16, true>(here, left, steps * tile_bytes, b, out, add || s > 0, ahead);
       else
-        block<Bf16, false>(here, left, steps * tile_bytes, b, out, add || s > 0);
+        block<Bf16, false>(here, left, steps * tile_bytes, b, out, add || s > 0, ahead);
+      ahead += here * lines_ahead * 64;
     }
   }
 }

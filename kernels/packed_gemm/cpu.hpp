@@ -196,11 +196,6 @@ constexpr std::size_t rows_at_once(precision p, std::size_t k, std::size_t rows)
   return parts == 0 ? most : (rows + parts - 1) / parts;
 }
 
-/// Brings a strip that will be needed soon closer.
-inline void prefetch(const std::byte* from, std::size_t bytes) noexcept {
-  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
-}
-
 /// C (m,n) += A' B: A (rows, m) and B (rows, n) with rows lda and ldb apart. For few columns of A; sums run over the
 /// rows in order.
 template <Real T>
@@ -209,18 +204,20 @@ void add_outer(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std
   HOCKET_ON_BEST_ISA(add_outer<T>(rows, m, a, lda, n, b, ldb, c, ldc))
 }
 
-/// c (rows, strip_columns<T>) = or, with `add`, += A (rows, k) times one strip, in T's own precision.
+/// c (rows, strip_columns<T>) = or, with `add`, += A (rows, k) times one strip, in T's own precision. Weights wait in a
+/// third-level cache: what lies from `ahead` on, a part of the strip after this one, is asked for while this one is
+/// used.
 template <Real T>
-void product(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const std::byte* strip, T* c,
-             bool add) noexcept {
-  HOCKET_ON_BEST_ISA(product_native<T>(rows, k, a, lda, reinterpret_cast<const T*>(strip), c, add))
+void product(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const std::byte* strip, T* c, bool add,
+             const std::byte* ahead) noexcept {
+  HOCKET_ON_BEST_ISA(product_native<T>(rows, k, a, lda, reinterpret_cast<const T*>(strip), c, add, ahead))
 }
 
 /// c (block_rows(rows), 32) = `rows` rows of A, from first_row (a multiple of 16) on, times one strip. A tile_scope
 /// must be open on the calling thread.
 template <class C>
-void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c,
-                   bool add = false) noexcept;
+void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c, bool add,
+                   const std::byte* ahead) noexcept;
 /// Gives the calling thread the matrix unit, if there is one, or takes it back.
 template <class C>
 void use_tiles(bool on) noexcept;
@@ -262,9 +259,9 @@ void multiply(precision p, std::size_t m, std::size_t n, std::size_t k, const T*
     for (std::size_t i = 0; i < m; i += at_once) {
       const std::size_t rows = std::min(at_once, m - i), columns = std::min(strip_columns<T>, n - j);
       if constexpr (std::is_same_v<T, float>) {
-        if (p != precision::native) product_tiles<float>(tiles, i, rows, packed, block);
+        if (p != precision::native) product_tiles<float>(tiles, i, rows, packed, block, false, packed);
       }
-      if (p == precision::native) product<T>(rows, k, a + i * lda, lda, packed, block, false);
+      if (p == precision::native) product<T>(rows, k, a + i * lda, lda, packed, block, false, packed);
       for (std::size_t r = 0; r < rows; ++r) std::copy_n(block + r * strip_columns<T>, columns, c + (i + r) * ldc + j);
     }
 }
@@ -273,16 +270,16 @@ void multiply(precision p, std::size_t m, std::size_t n, std::size_t k, const T*
 namespace detail {
 
 inline void sums_of_bf16(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip, float* c,
-                         bool add) noexcept {
+                         bool add, [[maybe_unused]] const std::byte* ahead) noexcept {
 #if HOCKET_HAS_AMX
-  if (best_matrix_unit() == matrix_unit::amx) return amx::product<true>(rows, steps, a, strip, c, add);
+  if (best_matrix_unit() == matrix_unit::amx) return amx::product<true>(rows, steps, a, strip, c, add, ahead);
 #endif
   HOCKET_ON_BEST_ISA(product_bf16(rows, steps, a, strip, c, add))
 }
-inline void sums_of_int8(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip,
-                         float* c) noexcept {
+inline void sums_of_int8(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip, float* c,
+                         [[maybe_unused]] const std::byte* ahead) noexcept {
 #if HOCKET_HAS_AMX
-  if (best_matrix_unit() == matrix_unit::amx) return amx::product<false>(rows, steps, a, strip, c, false);
+  if (best_matrix_unit() == matrix_unit::amx) return amx::product<false>(rows, steps, a, strip, c, false, ahead);
 #endif
   HOCKET_ON_BEST_ISA(product_int8(rows, steps, a, strip, reinterpret_cast<std::int32_t*>(c)))
 }
@@ -304,16 +301,16 @@ void use_tiles([[maybe_unused]] bool on) noexcept {
 }
 
 template <class C>
-void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c,
-                   bool add) noexcept {
+void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c, bool add,
+                   [[maybe_unused]] const std::byte* ahead) noexcept {
   const std::size_t steps = steps_of(a.kind, a.k);
   const std::byte* const tiles = a.data + first_row / tile_rows * steps * tile_bytes;
   if (steps == 0) {
     if (!add) std::fill_n(c, rows * strip_columns<float>, 0.0F);
   } else if (a.kind == precision::bf16) {
-    detail::sums_of_bf16(rows, steps, tiles, strip, c, add);
+    detail::sums_of_bf16(rows, steps, tiles, strip, c, add, ahead);
   } else {
-    detail::sums_of_int8(rows, steps, tiles, strip, c);
+    detail::sums_of_int8(rows, steps, tiles, strip, c, ahead);
     detail::scale(rows, a.scales() + first_row, reinterpret_cast<const float*>(strip + steps * 2 * tile_bytes), c);
   }
 }

@@ -13,12 +13,12 @@ HOCKET_INSTANCE void add_outer<float>(std::size_t, std::size_t, const float*, st
                                       std::size_t, float*, std::size_t) noexcept;
 HOCKET_INSTANCE void add_outer<double>(std::size_t, std::size_t, const double*, std::size_t, std::size_t, const double*,
                                        std::size_t, double*, std::size_t) noexcept;
-HOCKET_INSTANCE void product<float>(std::size_t, std::size_t, const float*, std::size_t, const std::byte*, float*,
-                                    bool) noexcept;
+HOCKET_INSTANCE void product<float>(std::size_t, std::size_t, const float*, std::size_t, const std::byte*, float*, bool,
+                                    const std::byte*) noexcept;
 HOCKET_INSTANCE void product<double>(std::size_t, std::size_t, const double*, std::size_t, const std::byte*, double*,
-                                     bool) noexcept;
-HOCKET_INSTANCE void product_tiles<float>(const left&, std::size_t, std::size_t, const std::byte*, float*,
-                                          bool) noexcept;
+                                     bool, const std::byte*) noexcept;
+HOCKET_INSTANCE void product_tiles<float>(const left&, std::size_t, std::size_t, const std::byte*, float*, bool,
+                                          const std::byte*) noexcept;
 HOCKET_INSTANCE void use_tiles<float>(bool) noexcept;
 
 }  // namespace hocket::kernels::packed_gemm

@@ -136,22 +136,23 @@ void linear_op<T>::strip_forward(const frame<T>& f, const layout& at, std::size_
       std::partition_point(segments_.begin(), segments_.end(), [&](const segment& each) { return each.strip < strip; });
   for (std::size_t chunk = 0; chunk * at_once < rows; ++chunk) {
     const std::size_t first = chunk * at_once, here = std::min(at_once, rows - first);
-    if (strip + 1 < all) pg::prefetch(weights + bytes + chunk * (bytes / chunks), bytes / chunks);
+    const std::byte* const ahead = weights + (strip + 1 < all ? bytes : 0) + chunk * (bytes / chunks);
     if constexpr (std::is_same_v<T, float>)
-      if (tiles()) pg::product_tiles<float>({options_.products, rows, in_, own + at.left}, first, here, weights, c);
-    if (!tiles()) pg::product<T>(here, in_, f.input_rows(0) + first * in_, in_, weights, c, false);
+      if (tiles())
+        pg::product_tiles<float>({options_.products, rows, in_, own + at.left}, first, here, weights, c, false, ahead);
+    if (!tiles()) pg::product<T>(here, in_, f.input_rows(0) + first * in_, in_, weights, c, false, ahead);
     std::byte* narrow = own + at.narrow;
     for (std::size_t j = 0; j < sets_.size(); ++j) {
       const term_set& set = sets_[j];
       const std::byte* const term = f.forward_pack(1 + j) + strip * pg::strip_bytes<T>(term_kind(), set.columns);
       if constexpr (std::is_same_v<T, float>) {
         if (tiles() && touches(set, strip))
-          pg::product_tiles<float>({term_kind(), rows, set.columns, narrow}, first, here, term, c, true);
+          pg::product_tiles<float>({term_kind(), rows, set.columns, narrow}, first, here, term, c, true, term);
         narrow += pg::rounded_up(pg::left_bytes(term_kind(), rows, set.columns), alignment);
       }
       if (!tiles() && touches(set, strip))
         pg::product<T>(here, set.columns, f.input_rows(set.u) + first * f.columns(set.u), f.columns(set.u), term, c,
-                       true);
+                       true, term);
     }
     add_chosen(f, strip, first, here, c);
     for (auto s = first_segment; s != segments_.end() && s->strip == strip; ++s) {
@@ -182,7 +183,7 @@ void linear_op<T>::add_chosen(const frame<T>& f, std::size_t strip, std::size_t 
     for_each_run(f, t.rows, start, start + rows, [&](std::size_t row, std::size_t count) {
       const std::size_t skip = row - start;
       pg::product<T>(count, t.rank, f.input_rows(t.u) + (first + skip) * ld + t.column, ld, pack, c + skip * width,
-                     true);
+                     true, pack);
     });
   }
 }
@@ -322,12 +323,12 @@ void linear_op<T>::multiply_back(const frame<T>& f, const layout& at, std::size_
     const pg::tile_scope scope(options_.products);
     for (std::size_t chunk = 0; chunk * at_once < rows; ++chunk) {
       const std::size_t first = chunk * at_once, here = std::min(at_once, rows - first);
-      if (strip + 1 < all) pg::prefetch(weights + bytes + chunk * (bytes / chunks), bytes / chunks);
+      const std::byte* const ahead = weights + (strip + 1 < all ? bytes : 0) + chunk * (bytes / chunks);
       if constexpr (std::is_same_v<T, float>)
         if (tiles())
           pg::product_tiles<float>({options_.products, rows, columns_, f.worker_scratch() + at.left}, first, here,
-                                   weights, c);
-      if (!tiles()) pg::product<T>(here, columns_, du + first * columns_, columns_, weights, c, false);
+                                   weights, c, false, ahead);
+      if (!tiles()) pg::product<T>(here, columns_, du + first * columns_, columns_, weights, c, false, ahead);
       const std::size_t place = first * n + strip * width;
       const auto store = [&](auto* to, const T* before) {
         using To = std::remove_pointer_t<decltype(to)>;

@@ -192,7 +192,7 @@ class down_op final : public op<T> {
       for (std::size_t r = 0; r < rows; r += most) {
         const std::size_t here = std::min(most, rows - r);
         T* const at = to + r * ldto + column;
-        pg::product<T>(here, k, a + r * lda, lda, pack, block, false);
+        pg::product<T>(here, k, a + r * lda, lda, pack, block, false, pack);
         kernels::epilogue::forward_rows<T>(kernels::epilogue::activation::none, {},
                                            {here, columns, 0, block, width, nullptr, at, ldto, nullptr, 0, at, ldto});
       }
