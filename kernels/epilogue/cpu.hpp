@@ -52,6 +52,7 @@ struct forward_rows_of {
   std::size_t ldy;
   const std::int32_t* keep = nullptr;
   std::size_t ldkeep = 0;
+  bool far = false;  ///< u is not read soon: it may be written past the caches
 
   /// What lies `row` rows further down and `column` columns further right; masks stay where they are.
   forward_rows_of from(std::size_t row, std::size_t column) const {

@@ -125,6 +125,7 @@ struct run_state {
   std::vector<sequence_state> batches;
   std::uint64_t seed = 0, step = 0;
   bool training = true;
+  bool past_caches = false;                      ///< what waits for the backward pass is written past the caches
   std::size_t scratch_bytes = 0;                 ///< of a worker: worker_bytes of the greediest operation
   std::vector<buffer<std::byte>> worker_memory;  ///< each: what lives within a run of operations, then scratch
 };
@@ -140,9 +141,9 @@ struct place {
 
 /// One input of an operation, resolved to memory.
 struct operand {
-  place data;
-  place gradient;  ///< where the operation writes
-  place sum;       ///< where the tape adds `gradient` afterwards, if that is not the same place
+  place data, back_data;  ///< in the forward pass, and in the backward pass
+  place gradient;         ///< where the operation writes
+  place sum;              ///< where the tape adds `gradient` afterwards, if that is not the same place
   matrix_size size{extent(0), 0};
   bool wanted = false, add = false;
 };
@@ -151,9 +152,10 @@ struct operand {
 struct node_state {
   std::uint32_t number = 0;
   std::vector<operand> inputs;
-  place output, output_gradient;
+  place output, back_output, output_gradient;
+  bool spills = false;  ///< the output is copied to back_output
   matrix_size size{extent(0), 0};
-  std::vector<place> kept;
+  std::vector<place> kept, back_kept;
   std::vector<matrix_size> kept_sizes;
   std::byte *forward_scratch = nullptr, *backward_scratch = nullptr;
   std::byte* sums = nullptr;  ///< block_sums elements for each block
@@ -167,12 +169,14 @@ struct node_state {
 template <Real T>
 class frame {
  public:
-  frame(run_state<T>& run, const node_state& node) : run_(run), node_(node) {}
+  /// `back`: in the backward pass, where forward steps may run too.
+  frame(run_state<T>& run, const node_state& node, bool back) : run_(run), node_(node), back_(back) {}
   /// Of a pass by rows: `number` of the block, and who works on it; threads > 1 when one block has all of them.
-  frame(run_state<T>& run, const node_state& node, const row_block& block, std::size_t number, std::size_t worker,
-        int threads)
+  frame(run_state<T>& run, const node_state& node, bool back, const row_block& block, std::size_t number,
+        std::size_t worker, int threads)
       : run_(run),
         node_(node),
+        back_(back),
         block_(block),
         number_(number),
         worker_(worker),
@@ -183,8 +187,8 @@ class frame {
   /// The most rows that any batch of the recording has.
   std::size_t most(const extent& e) const { return run_.most[e.dimension] * e.factor; }
   std::size_t inputs() const { return node_.inputs.size(); }
-  view<const T, 2> input(std::size_t k) const { return whole(node_.inputs[k].data, node_.inputs[k].size); }
-  view<T, 2> output() const { return whole(node_.output, node_.size); }
+  view<const T, 2> input(std::size_t k) const { return whole(data(k), node_.inputs[k].size); }
+  view<T, 2> output() const { return whole(output_place(), node_.size); }
   /// An operation without `pass_through` may overwrite it.
   view<T, 2> output_gradient() const { return whole(node_.output_gradient, node_.size); }
 
@@ -194,7 +198,7 @@ class frame {
   view<T, 2> gradient(std::size_t k) const { return whole(node_.inputs[k].gradient, node_.inputs[k].size); }
   T beta(std::size_t k) const { return node_.inputs[k].add ? T{1} : T{0}; }
 
-  view<T, 2> kept(std::size_t j) const { return whole(node_.kept[j], node_.kept_sizes[j]); }
+  view<T, 2> kept(std::size_t j) const { return whole(kept_place(j), node_.kept_sizes[j]); }
   bool keeps(std::size_t j) const { return j < node_.kept.size(); }
   T* forward_scratch() const { return reinterpret_cast<T*>(node_.forward_scratch); }
   T* backward_scratch() const { return reinterpret_cast<T*>(node_.backward_scratch); }
@@ -206,11 +210,11 @@ class frame {
   /// S is T or, where the matrix is kept in it, bf16. Rows are as far apart as the matrix has columns.
   template <class S = T>
   const S* input_rows(std::size_t k) const {
-    return at<S>(node_.inputs[k].data, node_.inputs[k].size);
+    return at<S>(data(k), node_.inputs[k].size);
   }
   template <class S = T>
   S* output_rows() const {
-    return at<S>(node_.output, node_.size);
+    return at<S>(output_place(), node_.size);
   }
   template <class S = T>
   S* output_gradient_rows() const {
@@ -222,7 +226,7 @@ class frame {
   }
   template <class S = T>
   S* kept_rows(std::size_t j) const {
-    return at<S>(node_.kept[j], node_.kept_sizes[j]);
+    return at<S>(kept_place(j), node_.kept_sizes[j]);
   }
   /// The current block's first row of a matrix at `where`.
   template <class S>
@@ -233,6 +237,9 @@ class frame {
   storage input_storage(std::size_t k) const { return node_.inputs[k].size.kept_in; }
   storage output_storage() const { return node_.size.kept_in; }
   std::size_t columns(std::size_t k) const { return node_.inputs[k].size.columns; }
+
+  /// Whether kept matrix j is written now and read after everything else: past the caches, if an operation can.
+  bool keeps_far(std::size_t j) const { return run_.past_caches && !back_ && !kept_place(j).local; }
 
   /// Scratch of one thread: by itself the current worker's, inside a parallel loop over a block that of `worker`.
   std::byte* worker_scratch() const { return worker_scratch(worker_); }
@@ -264,8 +271,13 @@ class frame {
   view<T, 2> whole(const place& at, const matrix_size& size) const {
     return {reinterpret_cast<T*>(at.data), {rows(size.rows), size.columns}};
   }
+  const place& data(std::size_t k) const { return back_ ? node_.inputs[k].back_data : node_.inputs[k].data; }
+  const place& output_place() const { return back_ ? node_.back_output : node_.output; }
+  const place& kept_place(std::size_t j) const { return back_ ? node_.back_kept[j] : node_.kept[j]; }
+
   run_state<T>& run_;
   const node_state& node_;
+  bool back_;
   row_block block_{};
   std::size_t number_ = 0, worker_ = 0;
   cpu device_{0};

@@ -350,8 +350,8 @@ class tape {
     bool reached = false;      ///< by gradients
     std::size_t set_rows = 0;  ///< 1 + rows that were set; 0: never
     tensor<T> storage, gradient_storage;
-    place data, gradient;
-    std::size_t block = none, gradient_block = none;  ///< of the memory plan
+    place data, back_data, gradient;
+    std::size_t block = none, back_block = none, gradient_block = none;  ///< of the memory plan
   };
   /// Weights of a node, packed: shared where they are frozen parameters.
   struct packed_input {
@@ -379,7 +379,8 @@ class tape {
     std::vector<packed_input> forward_packs, backward_packs;
     bool passed = false;     ///< the gradient of input pass_through lies where the output's does
     std::vector<char> adds;  ///< of each input: whether another operation has written its gradient before
-    std::vector<std::size_t> kept_blocks, own_blocks;
+    bool spills = false;     ///< the output is copied for the backward pass
+    std::vector<std::size_t> kept_blocks, kept_back_blocks, own_blocks;
     std::size_t forward_block = none, backward_block = none, sums_block = none;
     std::vector<std::size_t> forward_steps;
     std::size_t backward_step = none;
@@ -390,6 +391,8 @@ class tape {
     std::size_t bound;
   };
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  /// What waits for the backward pass is written past the caches where it is more than this: they would lose it anyway.
+  static constexpr std::size_t past_caches_from = std::size_t{16} << 20;
 
   static std::uint32_t next_number() {
     static std::atomic<std::uint32_t> count{0};
@@ -464,12 +467,15 @@ class tape {
   void settle_lifetimes();
   void resolve_nodes();
   void make_packs(node& n);
+  const step_run& run_of(std::size_t step) const;
   std::size_t new_buffer(const matrix_size& size, std::vector<lifetime> alive);
   std::size_t new_scratch(std::size_t bytes, std::vector<lifetime> alive);
   place place_of(std::size_t block);
 
   void execute(step_run& run) noexcept;
-  void refresh_packs(std::vector<packed_input>& packs, const node& n, std::vector<const std::byte*>& to) noexcept;
+  void refresh_packs(std::vector<packed_input>& packs, const node& n, bool back,
+                     std::vector<const std::byte*>& to) noexcept;
+  void spill(const node& n, const frame<T>& f) noexcept;
   void find_frozen_packs();
   void run_step(std::size_t step, const frame<T>& f, bool by_rows) noexcept;
   void add_to(const node& n, std::size_t k, const place& from, const frame<T>& f, bool by_rows) noexcept;

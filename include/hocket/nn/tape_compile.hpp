@@ -147,16 +147,9 @@ void tape<T>::find_runs() {
   if (plan_.steps.size() == plan_.forward_steps) forward_runs_ = runs_.size();
 }
 
-/// From each definition to the last use before the next one. Both lists rise.
-inline std::vector<lifetime> segments(const std::vector<std::size_t>& defined, const std::vector<std::size_t>& used) {
-  std::vector<lifetime> alive;
-  for (std::size_t d = 0; d < defined.size(); ++d) {
-    lifetime life{defined[d], defined[d]};
-    for (const std::size_t u : used)
-      if (u > life.first && (d + 1 == defined.size() || u <= defined[d + 1])) life.last = std::max(life.last, u);
-    alive.push_back(life);
-  }
-  return alive;
+template <Real T>
+auto tape<T>::run_of(std::size_t step) const -> const step_run& {
+  return *std::find_if(runs_.begin(), runs_.end(), [&](const step_run& run) { return step <= run.last; });
 }
 
 template <Real T>
@@ -170,6 +163,9 @@ std::size_t tape<T>::new_scratch(std::size_t bytes, std::vector<lifetime> alive)
   return buffers_.size() - 1;
 }
 
+/// A value has a buffer for the forward pass and, where the backward pass reads it, one for that: the same buffer, or
+/// one that is computed again there, or a copy that is written past the caches while the value itself stays with a
+/// thread.
 template <Real T>
 void tape<T>::place_values() {
   std::vector<std::vector<std::size_t>> used(entries_.size());
@@ -179,7 +175,7 @@ void tape<T>::place_values() {
     for (std::size_t k = 0; k < n.inputs.size(); ++k) {
       if (!plan_.steps[s].forward && !(n.needs.reads_inputs & bit(k))) continue;
       used[n.inputs[k].index].push_back(s);
-      if (!plan_.steps[s].forward) read_back[n.inputs[k].index] = 1;
+      if (s >= plan_.forward_steps) read_back[n.inputs[k].index] = 1;
     }
     if (!plan_.steps[s].forward && n.needs.reads_output) {
       used[n.output.index].push_back(s);
@@ -192,27 +188,43 @@ void tape<T>::place_values() {
   for (node& n : nodes_) {
     if (n.forward_steps.empty()) continue;
     entry& out = entries_[n.output.index];
+    const std::size_t made = n.forward_steps[0], again = n.forward_steps.size() > 1 ? n.forward_steps[1] : none;
     if (out.kept) used[n.output.index].push_back(plan_.steps.size());
-    auto alive = segments(n.forward_steps, used[n.output.index]);
-    if (n.needs.in_place != no_input) {
+    std::size_t last_forward = made, last_before = made, last = made;  // uses: forward, before it is made again, all
+    for (const std::size_t s : used[n.output.index]) {
+      if (s < plan_.forward_steps) last_forward = std::max(last_forward, s);
+      if (s < again) last_before = std::max(last_before, s);
+      last = std::max(last, s);
+    }
+    const step_run& run = run_of(made);
+    const bool stays = !out.kept && run.by_rows && out.size.rows == run.over && last_forward <= run.last;
+    n.spills = again == none && read_back[n.output.index] && stays;
+    const bool apart = n.spills || (again != none && !out.kept && last_before < plan_.forward_steps);
+    const lifetime forward{made, n.spills ? last_forward : out.kept ? last : last_before};
+    const lifetime back{again != none ? again : made, std::max(last, again != none ? again : made)};
+    if (n.needs.in_place != no_input && again == none) {
       const value v = n.inputs[n.needs.in_place];
       const entry& in = entries_[v.index];
       if (in.kind == source::computed && !in.kept && !read_back[v.index] && consumers[v.index] == 1 &&
           bytes(in.size) == bytes(out.size) && nodes_[in.node].block == n.block)
         out.block = in.block;
     }
-    if (out.block == none) {
-      out.block = new_buffer(out.size, std::move(alive));
-    } else {
-      auto& shared = buffers_[out.block].memory.alive;
-      shared.insert(shared.end(), alive.begin(), alive.end());
+    if (out.block == none)
+      out.block = new_buffer(out.size, {forward});
+    else
+      buffers_[out.block].memory.alive.push_back(forward);
+    out.back_block = apart ? new_buffer(out.size, {back}) : out.block;
+    if (!apart && again != none) buffers_[out.block].memory.alive.push_back(back);
+    for (const matrix_size& size : n.needs.kept) {
+      const std::size_t until = n.backward_step == none ? made : n.backward_step;
+      n.kept_blocks.push_back(new_buffer(size, {{made, again == none ? until : made}}));
+      n.kept_back_blocks.push_back(again == none ? n.kept_blocks.back() : new_buffer(size, {{again, until}}));
     }
-    for (const matrix_size& size : n.needs.kept)
-      n.kept_blocks.push_back(new_buffer(
-          size, segments(n.forward_steps, n.backward_step == none ? std::vector<std::size_t>{}
-                                                                  : std::vector<std::size_t>{n.backward_step})));
-    if (n.needs.forward_scratch > 0)
-      n.forward_block = new_scratch(n.needs.forward_scratch * sizeof(T), segments(n.forward_steps, {}));
+    if (n.needs.forward_scratch > 0) {
+      std::vector<lifetime> then{{made, made}};
+      if (again != none) then.push_back({again, again});
+      n.forward_block = new_scratch(n.needs.forward_scratch * sizeof(T), std::move(then));
+    }
     if (n.backward_step == none) continue;
     const std::vector<lifetime> then{{n.backward_step, n.backward_step}};
     if (n.needs.backward_scratch > 0) n.backward_block = new_scratch(n.needs.backward_scratch * sizeof(T), then);
@@ -273,7 +285,7 @@ void tape<T>::settle_lifetimes() {
     const auto mark = [&](std::size_t block) {
       if (block != none) whole[block] = 1;
     };
-    for (const value& v : n.inputs) mark(entries_[v.index].block);
+    for (const value& v : n.inputs) mark(entries_[v.index].back_block);
     mark(entries_[n.output.index].gradient_block);
   }
   for (std::size_t b = 0; b < buffers_.size(); ++b) {
@@ -319,6 +331,7 @@ void tape<T>::place_all() {
         break;
       }
   for (const node& n : nodes_) run_.scratch_bytes = std::max(run_.scratch_bytes, n.needs.worker_bytes);
+  run_.past_caches = saved_bytes_ >= past_caches_from;
   run_.scratch_bytes = kernels::packed_gemm::rounded_up(run_.scratch_bytes, alignment);
   run_.worker_memory.clear();
   for (int worker = 0; worker < run_.device.threads; ++worker)
@@ -374,6 +387,7 @@ void tape<T>::resolve_nodes() {
   for (entry& e : entries_) {
     if (e.kind == source::computed) {
       e.data = place_of(e.block);
+      e.back_data = place_of(e.back_block);
       e.gradient = place_of(e.gradient_block);
     } else if (e.kind == source::input && !e.gradient_storage.empty()) {
       e.gradient = at_address(e.gradient_storage.data());
@@ -386,10 +400,14 @@ void tape<T>::resolve_nodes() {
     m.number = static_cast<std::uint32_t>(i);
     m.size = out.size;
     m.output = place_of(out.block);
+    m.back_output = place_of(out.back_block);
+    m.spills = n.spills;
     m.output_gradient = place_of(out.gradient_block);
     m.kept_sizes = n.needs.kept;
     m.kept.clear();
+    m.back_kept.clear();
     for (const std::size_t block : n.kept_blocks) m.kept.push_back(place_of(block));
+    for (const std::size_t block : n.kept_back_blocks) m.back_kept.push_back(place_of(block));
     m.forward_scratch = place_of(n.forward_block).data;
     m.backward_scratch = place_of(n.backward_block).data;
     m.sums = place_of(n.sums_block).data;
@@ -402,6 +420,7 @@ void tape<T>::resolve_nodes() {
       const entry& in = entries_[n.inputs[k].index];
       operand& o = m.inputs[k];
       o.data = in.data;
+      o.back_data = in.kind == source::computed ? in.back_data : in.data;
       o.size = in.size;
       if (!(n.wanted & bit(k))) continue;
       o.wanted = k != n.needs.pass_through;

@@ -1,6 +1,7 @@
 // How a compiled tape replays its steps. Included by tape.hpp.
 #pragma once
 
+#include <hocket/core/stream_copy.hpp>
 #include <hocket/nn/tape.hpp>
 
 namespace hocket::nn {
@@ -26,7 +27,7 @@ void tape<T>::find_frozen_packs() {
 
 /// The packs of one pass of a node: those that change are filled from what their weights hold now.
 template <Real T>
-void tape<T>::refresh_packs(std::vector<packed_input>& packs, const node& n,
+void tape<T>::refresh_packs(std::vector<packed_input>& packs, const node& n, bool back,
                             std::vector<const std::byte*>& to) noexcept {
   for (std::size_t j = 0; j < packs.size(); ++j) {
     packed_input& each = packs[j];
@@ -62,10 +63,28 @@ void tape<T>::add_to(const node& n, std::size_t k, const place& from, const fram
   kernels::epilogue::forward<T>(f.device(), x, {}, add ? view<const T, 2>(y) : view<const T, 2>{}, y);
 }
 
+/// The block's rows of the output to where the backward pass reads them.
+template <Real T>
+void tape<T>::spill(const node& n, const frame<T>& f) noexcept {
+  const std::size_t bytes = f.block().rows * row_bytes(n.memory.size);
+  // Matrices of bytes: `at` counts in elements, which row_bytes are.
+  const matrix_size in_bytes{n.memory.size.rows, row_bytes(n.memory.size)};
+  std::byte* const to = f.template at<std::byte>(n.memory.back_output, in_bytes);
+  const std::byte* const from = f.template at<std::byte>(n.memory.output, in_bytes);
+  if (run_.past_caches)
+    stream_copy(to, from, bytes);
+  else
+    std::copy_n(from, bytes, to);
+}
+
 template <Real T>
 void tape<T>::run_step(std::size_t step, const frame<T>& f, bool by_rows) noexcept {
   const node& n = nodes_[plan_.steps[step].node];
-  if (plan_.steps[step].forward) return n.what->forward(f);
+  if (plan_.steps[step].forward) {
+    n.what->forward(f);
+    if (n.spills && step < plan_.forward_steps) spill(n, f);
+    return;
+  }
   const std::size_t through = n.needs.pass_through;
   if (through != no_input && (n.wanted & bit(through)) && !n.passed)
     add_to(n, through, n.memory.output_gradient, f, by_rows);
@@ -79,19 +98,20 @@ void tape<T>::execute(step_run& run) noexcept {
   for (std::size_t s = run.first; s <= run.last; ++s) {
     node& n = nodes_[plan_.steps[s].node];
     if (plan_.steps[s].forward)
-      refresh_packs(n.forward_packs, n, n.memory.forward_packs);
+      refresh_packs(n.forward_packs, n, s >= plan_.forward_steps, n.memory.forward_packs);
     else
-      refresh_packs(n.backward_packs, n, n.memory.backward_packs);
+      refresh_packs(n.backward_packs, n, true, n.memory.backward_packs);
   }
   const auto memory = [&](std::size_t s) -> const node_state& { return nodes_[plan_.steps[s].node].memory; };
   if (!run.by_rows) {
-    for (std::size_t s = run.first; s <= run.last; ++s) run_step(s, frame<T>(run_, memory(s)), false);
+    for (std::size_t s = run.first; s <= run.last; ++s)
+      run_step(s, frame<T>(run_, memory(s), s >= plan_.forward_steps), false);
     return;
   }
   cut_into_blocks(run_, run.over, run.blocks);
   const auto work = [&](std::size_t b, std::size_t worker, int threads) {
     for (std::size_t s = run.first; s <= run.last; ++s)
-      run_step(s, frame<T>(run_, memory(s), run.blocks[b], b, worker, threads), true);
+      run_step(s, frame<T>(run_, memory(s), s >= plan_.forward_steps, run.blocks[b], b, worker, threads), true);
   };
   const int threads = run_.device.threads;
   if (run.blocks.size() < static_cast<std::size_t>(threads)) {
@@ -103,7 +123,7 @@ void tape<T>::execute(step_run& run) noexcept {
   for (std::size_t s = run.first; s <= run.last; ++s)
     if (const demands& needs = nodes_[plan_.steps[s].node].needs;
         !plan_.steps[s].forward && (needs.block_sums > 0 || needs.whole))
-      nodes_[plan_.steps[s].node].what->finish(frame<T>(run_, memory(s)), run.blocks.size());
+      nodes_[plan_.steps[s].node].what->finish(frame<T>(run_, memory(s), true), run.blocks.size());
 }
 
 }  // namespace hocket::nn

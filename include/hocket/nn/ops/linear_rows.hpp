@@ -162,7 +162,7 @@ void linear_op<T>::strip_forward(const frame<T>& f, const layout& at, std::size_
           options_.act, drop,
           {here, s->count, 0, c + s->offset, width, g.bias != no_input ? f.input(g.bias).data() + s->column : nullptr,
            residual ? residual + place : nullptr, columns_, u ? u + place : nullptr, columns_, y + place, columns_,
-           keep ? keep + first * masks + s->offset : nullptr, masks});
+           keep ? keep + first * masks + s->offset : nullptr, masks, u && f.keeps_far(0)});
     }
   }
 }
