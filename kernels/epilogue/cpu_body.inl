@@ -160,6 +160,32 @@ HOCKET_ALWAYS_INLINE void put(S* x, std::size_t count, vec<T> value) {
     store_some(x, count, value);
 }
 
+/// Past the caches where x is aligned for it. f32 and f64 only: half a register would leave lines half written.
+template <class T, class S>
+HOCKET_ALWAYS_INLINE void put_far(S* x, vec<T> value) {
+#if defined(__x86_64__)
+  if constexpr (std::is_same_v<S, T>) {
+    if (reinterpret_cast<std::uintptr_t>(x) % HOCKET_SIMD_BYTES == 0) {
+#if defined(__clang__)
+      __builtin_nontemporal_store(value, reinterpret_cast<vec<T>*>(x));
+#else
+      const vec<float> bits = reinterpret_cast<vec<float>>(value);
+      float* const to = reinterpret_cast<float*>(x);
+#if HOCKET_SIMD_BYTES == 64
+      __builtin_ia32_movntps512(to, bits);
+#elif HOCKET_SIMD_BYTES == 32
+      __builtin_ia32_movntps256(to, bits);
+#else
+      __builtin_ia32_movntps(to, bits);
+#endif
+#endif
+      return;
+    }
+  }
+#endif
+  store(x, value);
+}
+
 /// `count` <= lanes columns of every row. keep: null, or the masks of the first of them. Arguments are copies: the
 /// compiler cannot know that outputs do not lie over them.
 template <activation Act, bool Drops, bool Whole, class T, class S>
@@ -172,7 +198,10 @@ void forward_panel(const forward_rows_of<T, S> in, std::size_t count, const std:
     vec<T> value = take<Whole, T>(x, count);
     if (in.bias) value += bias;
     if (u) {
-      put<Whole, T>(u, count, value);
+      if (Whole && in.far)
+        put_far<T>(u, value);
+      else
+        put<Whole, T>(u, count, value);
       u += in.ldu;
     }
     value = value_of<Act, T, S>(value);
