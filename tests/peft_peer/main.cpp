@@ -1,5 +1,6 @@
 // Adapters for parity.py:
 //   main read MODEL ADAPTER TOKENS OUT             logits of a model with an adapter folder
+//   main merge MODEL ADAPTER OUT                   the model with its adapter merged, as a file of transformers'
 //   main make MODEL ADAPTER TOKENS OUT METHOD...   trains a new adapter for some steps, writes its folder, and its
 //   logits
 // TOKENS: safetensors with i32 lengths, ids, labels. OUT: safetensors with f32 logits (items, 3). METHOD: lora or
@@ -12,6 +13,7 @@
 #include <hocket/nn/ops/losses.hpp>
 #include <hocket/nn/optimizer.hpp>
 #include <hocket/peft/adapter_folder.hpp>
+#include <hocket/peft/merge.hpp>
 
 using namespace hocket;
 
@@ -41,18 +43,23 @@ peft::combined methods_of(int count, char** arguments) {
 int run(int count, char** arguments) {
   const std::string verb = arguments[1];
   const nn::model_folder folder = nn::read_model_folder(arguments[2]);
-  const io::safetensors_file file(folder.weights), tokens(arguments[4]);
+  const io::safetensors_file file(folder.weights);
   const nn::classifier_options options{nn::classifier_pooling::pooler, 3};
   nn::parameter_set<float> weights;
   nn::load_classifier<float>(folder.config, options, file, 1, weights);
   for (auto& p : weights) p.train(false);
   peft::combined method;
-  if (verb == "read") {
+  if (verb != "make") {
     method = peft::read_adapters(arguments[3], folder.config, weights);
+    if (verb == "merge") {
+      peft::write_merged(arguments[4], method, folder.config, weights);
+      return 0;
+    }
   } else {
     method = methods_of(count - 6, arguments + 6);
     peft::attach(method, folder.config, weights, 5);
   }
+  const io::safetensors_file tokens(arguments[4]);
   const auto lengths = numbers(tokens, "lengths"), ids = numbers(tokens, "ids"), labels = numbers(tokens, "labels");
   nn::tape<float> t(cpu{2});
   peft::additions<float> into(t, folder.config, weights);

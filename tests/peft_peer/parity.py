@@ -119,6 +119,12 @@ def both(folder, dtype, attention):
     return PeftModel.from_pretrained(merged, folder / "prefix").eval().to(dtype)
 
 
+def merged(path, dtype, attention):
+    model = base(dtype, attention)
+    model.load_state_dict(load_torch(path), strict=True)
+    return model
+
+
 def logits_of(model, ids, mask):
     with torch.no_grad():
         return model(input_ids=ids, attention_mask=mask).logits.numpy()
@@ -169,6 +175,9 @@ def main():
             good &= compare(f"ours in peft, {name}", ours, lambda *how: both(folder, *how), ids, mask)
             if (folder / "adapter_config.json").exists():
                 good &= same_tensors(f"ours in peft, {name}", folder, load(folder, torch.float32, "eager"))
+            if "prefix" not in name:
+                subprocess.run([str(program), "merge", str(MODEL), str(folder), str(directory / "merged")], check=True)
+                good &= compare(f"ours merged in transformers, {name}", ours, lambda *how: merged(directory / "merged", *how), ids, mask)
         if not notices(directory / "ours_lora", directory):
             raise SystemExit("FAILED: this script would not see a key that is missing or one too many")
         for name, config in THEIRS.items():

@@ -86,8 +86,7 @@ inline void place_head(std::string_view front, const std::string& adapter, std::
 template <Method M, Real T>
 void place_trained(const M& method, nn::parameter_set<T>& weights, std::vector<tensor_place>& places) {
   for (const nn::parameter<T>* each : trained_by(method, weights))
-    places.push_back({each->name(), each->name(), each->rows(), each->columns(),
-                      each->rows() == 1 && each->name() != text(nn::classifier_head, ".weight")});
+    places.push_back({each->name(), each->name(), each->rows(), each->columns(), is_vector(each->name())});
 }
 
 /// Classes of the head that the set holds for an adapter; 0: none.

@@ -182,6 +182,11 @@ concept Method = requires(const M& m, const nn::encoder_config& config, nn::para
   m.join(into);
 };
 
+/// Whether transformers keeps a weight as a vector; here it is one row.
+inline bool is_vector(std::string_view name) {
+  return name.ends_with(".bias") || name.find("LayerNorm") != std::string_view::npos;
+}
+
 /// The weights of a set that a method trains.
 template <Method M, Real T>
 std::vector<nn::parameter<T>*> trained_by(const M& method, nn::parameter_set<T>& weights) {
