@@ -34,6 +34,8 @@
 #include <hocket/nn/tape_compile.hpp>
 
 // peft: methods of fine-tuning, adapter folders
+#include <hocket/peft/adapter_config.hpp>
+#include <hocket/peft/adapter_folder.hpp>
 #include <hocket/peft/bitfit.hpp>
 #include <hocket/peft/combined.hpp>
 #include <hocket/peft/full.hpp>

@@ -11,6 +11,7 @@
 
 #include "catch.hpp"
 #include "error_kind.hpp"
+#include "io/temporary.hpp"
 #include "peft/small.hpp"
 
 using namespace peft_test;
@@ -189,6 +190,40 @@ TEST_CASE("a live tape sees weights that are merged and unmerged", "[peft][lora]
   CHECK(anew.forward(b) == merged);
   terms.unmerge();
   CHECK(live.forward(b) == base);
+}
+
+TEST_CASE("a merged model is written by transformers' names, and reads as the model with its adapters",
+          "[peft][lora]") {
+  two_adapters<double> world;
+  const tests::temporary_folder out;
+  const auto before = all_values(world.weights);
+  const texts_of b = make_texts(world.config, {5, 20, 1, 7}, 3);
+  const peft::combined both(world.one, world.two);  // the second one's head
+  recorded<double> active(world.config, three, world.weights, [&](auto& into) { both.join(into); });
+  active.forward(b);
+  peft::write_merged(out / "model", both, world.config, world.weights);
+  CHECK(same_bits(all_values(world.weights), before));
+  const io::safetensors_file file(out / "model");
+  CHECK(file.info("bert.embeddings.LayerNorm.weight").rank() == 1);
+  CHECK(file.tensors().size() == nn::encoder_sizes(world.config, true).size() + 2);
+  nn::parameter_set<double> read;
+  REQUIRE(nn::load_classifier<double>(world.config, three, file, 1, read));
+  recorded<double> merged(world.config, three, read, nothing);
+  merged.forward(b);
+  const auto a = active.read(active.logits), m = merged.read(merged.logits);
+  CHECK(max_abs_difference(a.data(), m.data(), a.size()) < rounding<float>(max_abs(a.data(), a.size())));
+
+  nn::parameter_set<double> plain;  // no head: BertModel's names
+  nn::make_encoder(world.config, false, 1, plain);
+  peft::lora{}.add_to(world.config, plain, 1);
+  peft::write_merged(out / "encoder", peft::combined(peft::lora{}), world.config, plain);
+  CHECK(io::safetensors_file(out / "encoder").contains("encoder.layer.1.output.dense.weight"));
+  const auto values = all_values(world.weights);
+  CHECK(tests::error_of([&] {
+          peft::write_merged(out / "x", peft::combined(world.one, peft::prefix{}), world.config, world.weights);
+        }).find("a prefix cannot be merged") != std::string::npos);
+  CHECK(tests::kind_of([&] { peft::write_merged(out / "no/x", both, world.config, world.weights); }) == "bad_file");
+  CHECK(same_bits(all_values(world.weights), values));
 }
 
 TEST_CASE("merging leaves a mapped file's views alone", "[peft][lora]") {

@@ -55,8 +55,8 @@ TEST_CASE("trainable counts are those of the formulas", "[peft]") {
         2 * 384 * (8 + 5 * 2 + 6 * 4));
 
   for (const auto pooling : {classifier_pooling::pooler, classifier_pooling::mean}) {
-    const nn::encoder_config c = minilm;
-    const std::size_t d = 384, L = 6, wide = 1536, labels = 3, head = labels * (d + 1);
+    const nn::encoder_config c = sized(48, 3, 100);
+    const std::size_t d = 48, L = 3, wide = 100, labels = 3, head = labels * (d + 1);
     const std::size_t pooler = pooling == classifier_pooling::pooler ? 1 : 0;
     const auto count = [&](const auto& method) {
       nn::parameter_set<float> weights;
@@ -70,12 +70,13 @@ TEST_CASE("trainable counts are those of the formulas", "[peft]") {
     CHECK(count(peft::full{{.embeddings = false}}) == encoder + head);
     CHECK(count(peft::linear_probe{}) == head);
     CHECK(count(peft::bitfit{}) == L * (7 * d + wide) + d + pooler * d + head);
-    CHECK(count(peft::lora{}) == 73728 + head);
-    CHECK(count(peft::lora{{.targets = "all-linear"}}) == 331776 + pooler * 16 * d + head);
+    const std::size_t qv = L * 2 * 8 * (d + d);
+    CHECK(count(peft::lora{}) == qv + head);
+    CHECK(count(peft::lora{{.targets = "all-linear"}}) == 2 * qv + L * 2 * 8 * (d + wide) + pooler * 8 * 2 * d + head);
     CHECK(count(peft::prefix{{.rows = 20}}) == 20 * 2 * L * d + head);
     CHECK(count(peft::prefix{{.rows = 20, .projection = true, .hidden = 100}}) ==
           20 * d + 100 * (d + 1) + 2 * L * d * 101 + head);
-    CHECK(count(peft::combined(peft::prefix{{.rows = 20}}, peft::lora{})) == 20 * 2 * L * d + 73728 + head);
+    CHECK(count(peft::combined(peft::prefix{{.rows = 20}}, peft::lora{})) == 20 * 2 * L * d + qv + head);
   }
 }
 
@@ -214,10 +215,11 @@ TEST_CASE("LoRA keeps at most 0.65 of what full fine-tuning keeps, and below its
   nn::encoder_config config = sized(384, 6, 1536);
   config.max_position_embeddings = 84;
   const classifier_options options{classifier_pooling::mean, 3};
+  nn::parameter_set<float> base;
+  nn::make_classifier<float>(config, options, 1, base);
   const auto saved = [&](const auto& method) {
-    nn::parameter_set<float> weights;
-    nn::make_classifier<float>(config, options, 1, weights);
-    for (auto& p : weights) p.train(false);
+    nn::parameter_set<float> weights;  // frozen views of one base
+    for (auto& p : base) weights.add(p.name(), p.value());
     peft::attach(method, config, weights, 2);
     recorded<float> model(
         config, options, weights, [&](auto& into) { method.join(into); }, {}, true, 4, 256, 64, false);

@@ -187,7 +187,7 @@ struct lora {
   std::string b_of(std::string_view module) const { return text(module, ".lora_B.", adapter, ".weight"); }
   template <Real T>
   std::vector<lora_target> targets(const nn::encoder_config& config, const nn::parameter_set<T>& weights) const {
-    return lora_targets(config, weights.contains(text(pooler_module, ".weight")), options);
+    return lora_targets(config, has_pooler(weights), options);
   }
 
   template <Real T>

@@ -182,6 +182,22 @@ concept Method = requires(const M& m, const nn::encoder_config& config, nn::para
   m.join(into);
 };
 
+/// Whether transformers keeps a weight as a vector; here it is one row.
+inline bool is_vector(std::string_view name) {
+  return name.ends_with(".bias") || name.find("LayerNorm") != std::string_view::npos;
+}
+
+/// The weights of a set that a method trains.
+template <Method M, Real T>
+std::vector<nn::parameter<T>*> trained_by(const M& method, nn::parameter_set<T>& weights) {
+  std::vector<nn::parameter<T>*> all;
+  const auto patterns = method.trained(weights);
+  for (auto& each : weights)
+    if (std::any_of(patterns.begin(), patterns.end(), [&](const auto& p) { return nn::matches(p, each.name()); }))
+      all.push_back(&each);
+  return all;
+}
+
 /// Adds the method's weights, drawn from `seed`, and makes trainable exactly what it trains.
 template <Method M, Real T>
 void attach(const M& method, const nn::encoder_config& config, nn::parameter_set<T>& weights, std::uint64_t seed) {
@@ -190,6 +206,10 @@ void attach(const M& method, const nn::encoder_config& config, nn::parameter_set
 }
 
 inline constexpr std::string_view pooler_module = "pooler.dense";
+template <Real T>
+bool has_pooler(const nn::parameter_set<T>& weights) {
+  return weights.contains(text(pooler_module, ".weight"));
+}
 
 /// Where an adapter keeps its own copy of the head (peft's modules_to_save).
 inline std::string head_module(std::string_view adapter) {
