@@ -8,17 +8,17 @@
 
 namespace hocket::kernels::attention {
 
-/// Both passes and the workspace they need, in elements of T.
-template <Real T>
+/// Both passes and the workspace they need, in elements of the type that sums are kept in.
+template <class S>
 struct passes {
   std::size_t (*forward_workspace)(const cpu&, const shape&);
   std::size_t (*backward_workspace)(const cpu&, const shape&);
-  void (*forward)(const cpu&, const shape&, const inputs<T>&, const outputs<T>&, T* workspace) noexcept;
-  void (*backward)(const cpu&, const shape&, const inputs<T>&, const upstream<T>&, const gradients<T>&,
-                   T* workspace) noexcept;
+  void (*forward)(const cpu&, const shape&, const inputs<S>&, const outputs<S>&, accumulator<S>* workspace) noexcept;
+  void (*backward)(const cpu&, const shape&, const inputs<S>&, const upstream<S>&, const gradients<S>&,
+                   accumulator<S>* workspace) noexcept;
 };
-template <Real T>
-using attention_arm = arm<shape, passes<T>>;
+template <class S>
+using attention_arm = arm<shape, passes<S>>;
 
 inline bool any_shape(const shape&) { return true; }
 /// In epsilon x max |v|, for scores of unit variance whose terms sum to at most sqrt(width): see promise_forward, which
