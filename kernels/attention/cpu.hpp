@@ -162,11 +162,22 @@ template <class T>
 std::size_t dq_share(const shape& s) {
   return s.batch * s.heads * ((s.queries + most_queries<T> - 1) / most_queries<T>)*most_queries<T> * s.width;
 }
+/// All shares of the shape, and of those with fewer items or keys, which may be cut into more parts.
+template <class T>
+std::size_t most_dq_shares(shape s) {
+  std::size_t most = 0;
+  const std::size_t items = s.batch, blocks = (s.prefix + s.keys + back_keys - 1) / back_keys;
+  for (s.batch = 1; s.batch <= items && s.batch * s.kv_heads < wanted_tiles; ++s.batch) {
+    const std::size_t parts = std::min(blocks, (wanted_tiles - 1) / (s.batch * s.kv_heads) + 1);
+    if (parts > 1) most = std::max(most, parts * dq_share<T>(s));
+  }
+  return most;
+}
 template <class S>
 std::size_t backward_work(const shape& s) {
   using T = accumulator<S>;
   return lines_of<T>((3 * s.width + 2 * back_keys + 3 + 2 * padded_width<T>(s)) * most_queries<T> +
-                     2 * back_keys * s.width + 2 * parts_of(s).keys * padded_width<T>(s));
+                     2 * back_keys * s.width + 2 * (s.prefix + s.keys) * padded_width<T>(s));
 }
 /// A prefix that all items share: each item's share of its gradients, keys then values.
 inline std::size_t prefix_shares(const shape& s) { return s.batch * s.kv_heads * s.prefix * s.width; }
@@ -198,16 +209,16 @@ functions<S> best_functions() {
 
 }  // namespace detail
 
-/// Elements of workspace for a pass on `device`; grows with queries and keys, not with their product.
+/// Elements of workspace for a pass on `device`; grows with queries and keys, not with their product. What serves a
+/// shape serves every one with fewer items, queries or keys.
 template <class S>
 std::size_t forward_workspace(const cpu& device, const shape& s) {
   return static_cast<std::size_t>(device.threads) * detail::forward_work<S>(s);
 }
 template <class S>
 std::size_t backward_workspace(const cpu& device, const shape& s) {
-  const std::size_t parts = detail::parts_of(s).count;
   return static_cast<std::size_t>(device.threads) * detail::backward_work<S>(s) + 2 * detail::prefix_shares(s) +
-         (parts > 1 ? parts * detail::dq_share<accumulator<S>>(s) : 0);
+         detail::most_dq_shares<accumulator<S>>(s);
 }
 
 /// out and lse of shape.hpp, S float or double. The caller has checked shape and lengths; workspace: forward_workspace

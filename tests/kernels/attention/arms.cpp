@@ -153,6 +153,29 @@ TEST_CASE("memory of attention grows with the length, not with its square", "[at
     }
 }
 
+TEST_CASE("a workspace of attention serves every smaller batch", "[attention]") {
+  for (const auto& arm : attention::arms<float>())
+    for (const std::size_t kv_heads : {1, 2, 3})
+      for (const std::size_t items : {1, 2, 5, 9})
+        for (const std::size_t rows : {1, 40, 300}) {
+          const attention::shape s{items, 6, kv_heads, rows, rows, 20, 3};
+          for (const std::size_t fewer : {std::size_t{1}, items / 2 + 1, items})
+            for (const std::size_t shorter : {std::size_t{1}, rows / 3 + 1, rows}) {
+              attention::shape part = s;
+              part.batch = fewer;
+              part.queries = part.keys = shorter;
+              CHECK(arm.run.forward_workspace(cpu{2}, part) <= arm.run.forward_workspace(cpu{2}, s));
+              CHECK(arm.run.backward_workspace(cpu{2}, part) <= arm.run.backward_workspace(cpu{2}, s));
+              // what the pass cuts of it
+              const auto parts = attention::detail::parts_of(part);
+              const std::size_t used = 2 * attention::detail::backward_work<float>(part) +
+                                       2 * attention::detail::prefix_shares(part) +
+                                       (parts.count > 1 ? parts.count * attention::detail::dq_share<float>(part) : 0);
+              CHECK(used <= arm.run.backward_workspace(cpu{2}, s));
+            }
+        }
+}
+
 TEST_CASE("attention over a NaN is NaN, and only where the NaN is seen", "[attention]") {
   problem<float> p({1, 1, 1, 20, 20, 8, 0, true});
   p.k[p.kv.index(0, 0, 10, 3)] = std::numeric_limits<float>::quiet_NaN();
