@@ -22,24 +22,28 @@ using attention_arm = arm<shape, passes<S>>;
 
 inline bool any_shape(const shape&) { return true; }
 /// In epsilon x max |v|, for scores of unit variance whose terms sum to at most sqrt(width): see promise_forward, which
-/// takes the scores of the data.
+/// takes the scores of the data. For bf16 it is that of the f32 arithmetic between storage and storage; the rounding of
+/// probabilities and results to bf16 comes on top, two units in the last place of these.
 inline double usual_promise(const shape& s) { return promise_forward(s, std::sqrt(static_cast<double>(s.width))); }
 inline double flops_of_passes(const shape& s) { return flops_forward(s) + flops_backward(s); }
-template <Real T>
+template <class S>
 double bytes_of_passes(const shape& s) {
-  return bytes_forward(s, sizeof(T)) + bytes_backward(s, sizeof(T));
+  return bytes_forward(s, sizeof(S)) + bytes_backward(s, sizeof(S));
 }
+template <class S>
+concept attention_storage = Real<S> || std::is_same_v<S, bf16>;
 
-template <Real T>
-std::vector<attention_arm<T>> arms() {
+/// S: float, double or bf16.
+template <attention_storage S>
+std::vector<attention_arm<S>> arms() {
   return {{"own",
            backend::cpu,
-           dtype_of<T>,
+           dtype_of<S>,
            &any_shape,
            &usual_promise,
            &flops_of_passes,
-           &bytes_of_passes<T>,
-           {&forward_workspace<T>, &backward_workspace<T>, &forward<T>, &backward<T>}}};
+           &bytes_of_passes<S>,
+           {&forward_workspace<S>, &backward_workspace<S>, &forward<S>, &backward<S>}}};
 }
 
 }  // namespace hocket::kernels::attention

@@ -103,6 +103,7 @@ inline bool all_seen(const shape& s, const cpu_item& at, std::size_t i0, std::si
 
 #define HOCKET_SIMD_BODY <hocket/kernels/attention/cpu_body.inl>
 #include <hocket/core/simd_each.hpp>
+#include <hocket/kernels/attention/amx.hpp>
 
 namespace hocket::kernels::attention {
 
@@ -136,7 +137,12 @@ constexpr std::size_t spare_rows(std::size_t keys) {
 template <class S>
 std::size_t forward_work(const shape& s) {
   using T = accumulator<S>;
-  return lines_of<T>((2 * s.width + block_keys + 3) * most_queries<T> + spare_rows<S>(block_keys) * s.width);
+  const std::size_t own =
+      lines_of<T>((2 * s.width + block_keys + 3) * most_queries<T> + spare_rows<S>(block_keys) * s.width);
+#if HOCKET_HAS_AMX
+  if constexpr (std::is_same_v<S, bf16>) return std::max(own, amx::forward_floats(s));
+#endif
+  return own;
 }
 template <class T>
 std::size_t padded_width(const shape& s) {
@@ -176,8 +182,12 @@ std::size_t most_dq_shares(shape s) {
 template <class S>
 std::size_t backward_work(const shape& s) {
   using T = accumulator<S>;
-  return lines_of<T>((3 * s.width + 2 * back_keys + 3 + 2 * padded_width<T>(s)) * most_queries<T> +
-                     2 * back_keys * s.width + 2 * (s.prefix + s.keys) * padded_width<T>(s));
+  const std::size_t own = lines_of<T>((3 * s.width + 2 * back_keys + 3 + 2 * padded_width<T>(s)) * most_queries<T> +
+                                      2 * back_keys * s.width + 2 * (s.prefix + s.keys) * padded_width<T>(s));
+#if HOCKET_HAS_AMX
+  if constexpr (std::is_same_v<S, bf16>) return std::max(own, amx::backward_floats(s));
+#endif
+  return own;
 }
 /// A prefix that all items share: each item's share of its gradients, keys then values.
 inline std::size_t prefix_shares(const shape& s) { return s.batch * s.kv_heads * s.prefix * s.width; }
@@ -185,18 +195,31 @@ inline std::size_t prefix_shares(const shape& s) { return s.batch * s.kv_heads *
 template <class S>
 struct functions {
   using T = accumulator<S>;
-  void (*forward)(const shape&, const inputs<S>&, const outputs<S>&, std::size_t, std::size_t, std::size_t,
+  void (*forward)(const shape&, const inputs<S>&, const outputs<S>&, std::size_t, std::size_t, std::size_t, std::size_t,
                   T*) noexcept;
   void (*backward)(const shape&, const inputs<S>&, const upstream<S>&, const gradients<S>&, std::size_t, std::size_t,
                    cpu_span, const rows_of<T>&, const rows_of<T>&, T*, T*) noexcept;
   void (*sum_parts)(const shape&, const inputs<S>&, const gradients<S>&, std::size_t, std::size_t, std::size_t,
                     const T*, std::size_t, std::size_t, T*) noexcept;
-  std::size_t queries;  ///< of a tile
+  std::size_t queries;        ///< of a tile
+  std::size_t tiles_at_once;  ///< of a call of `forward`, at most
 };
+/// A unit of the forward pass: several tiles of queries of one head, where there is work for several threads. Depends
+/// on the shape alone, and no result depends on it.
+inline std::size_t tiles_a_unit(const shape& s, std::size_t tiles, std::size_t most) {
+  const std::size_t heads = s.batch * s.heads, units = (wanted_tiles + heads - 1) / std::max<std::size_t>(heads, 1);
+  return std::max<std::size_t>(1, std::min(most, tiles / std::max<std::size_t>(units, 1)));
+}
+
 template <class S>
 functions<S> best_functions() {
+#if HOCKET_HAS_AMX
+  if constexpr (std::is_same_v<S, bf16>)
+    if (best_matrix_unit() == matrix_unit::amx)
+      return {&amx::forward_tiles, &amx::backward_tiles, &avx512::sum_parts<bf16>, amx::queries, amx::tiles_at_once};
+#endif
 #define HOCKET_FUNCTIONS(set) \
-  { &set::forward_tile<S>, &set::backward_tile<S>, &set::sum_parts<S>, set::block_queries<accumulator<S>> }
+  { &set::forward_tiles<S>, &set::backward_tile<S>, &set::sum_parts<S>, set::block_queries<accumulator<S>>, 1 }
   switch (best_isa()) {
 #if defined(__x86_64__)
     case isa::avx512: return HOCKET_FUNCTIONS(avx512);
@@ -221,18 +244,20 @@ std::size_t backward_workspace(const cpu& device, const shape& s) {
          detail::most_dq_shares<accumulator<S>>(s);
 }
 
-/// out and lse of shape.hpp, S float or double. The caller has checked shape and lengths; workspace: forward_workspace
-/// elements. The same bits for any number of threads: a tile is a block of queries of one head.
+/// out and lse of shape.hpp, S float, double or bf16. The caller has checked shape and lengths; workspace:
+/// forward_workspace elements. The same bits for any number of threads: a tile is a block of queries of one head.
 template <class S>
 void forward(const cpu& device, const shape& sizes, const inputs<S>& in, const outputs<S>& to,
              accumulator<S>* workspace) noexcept {
   const shape s = detail::without_idle_window(sizes);
   const auto use = detail::best_functions<S>();
-  const std::size_t blocks = (s.queries + use.queries - 1) / use.queries, work = detail::forward_work<S>(s);
+  const std::size_t tiles = (s.queries + use.queries - 1) / use.queries, work = detail::forward_work<S>(s),
+                    each = detail::tiles_a_unit(s, tiles, use.tiles_at_once), units = (tiles + each - 1) / each;
   for_each_tile(
-      device, s.batch * s.heads * blocks,
-      [&](std::size_t tile, std::size_t worker) {
-        use.forward(s, in, to, tile / (blocks * s.heads), tile / blocks % s.heads, tile % blocks,
+      device, s.batch * s.heads * units,
+      [&](std::size_t unit, std::size_t worker) {
+        const std::size_t first = unit % units * each;
+        use.forward(s, in, to, unit / (units * s.heads), unit / units % s.heads, first, std::min(each, tiles - first),
                     workspace + worker * work);
       },
       s.causal || in.lengths.key_lengths);

@@ -233,6 +233,12 @@ void forward_tile(const shape& s, const inputs<S>& in, const outputs<S>& to, std
   put_transposed(mixed, block, queries, s.width, shrink, out, to.out.row);
 }
 
+template <class S>
+void forward_tiles(const shape& s, const inputs<S>& in, const outputs<S>& to, std::size_t b, std::size_t h,
+                   std::size_t first, std::size_t tiles, accumulator<S>* work) noexcept {
+  for (std::size_t tile = first; tile < first + tiles; ++tile) forward_tile(s, in, to, b, h, tile, work);
+}
+
 /// a . b of `width` elements, lanes side by side, then in order.
 template <class S>
 accumulator<S> dot(const S* a, const S* b, std::size_t width) noexcept {

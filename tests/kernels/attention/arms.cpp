@@ -1,5 +1,6 @@
 // Every attention arm against the reference: masks, ragged and packed batches, prefixes, grouped heads, awkward sizes,
-// everything outside the rows NaN; every instruction set of the machine, the same bits for any number of threads.
+// everything outside the rows NaN; every instruction set of the machine, bf16 also on its matrix unit, the same bits
+// for any number of threads.
 #include <hocket/kernels/attention/arms.hpp>
 
 #include "catch.hpp"
@@ -12,16 +13,17 @@ namespace {
 
 template <class T>
 answers<T> run(const attention::attention_arm<T>& arm, const problem<T>& p, const cpu& device) {
-  const T nan = std::numeric_limits<T>::quiet_NaN();
+  using A = attention::accumulator<T>;
+  const T nan = make<T>(std::numeric_limits<float>::quiet_NaN());
   answers<T> a;
   for (auto* x : {&a.out, &a.dq}) x->assign(p.q.size, nan);
   for (auto* x : {&a.dk, &a.dv}) x->assign(p.kv.size, nan);
   for (auto* x : {&a.dprefix_k, &a.dprefix_v}) x->assign(p.prefix.size, nan);
-  a.lse.assign(p.t.batch * p.t.heads * p.t.queries, nan);
+  a.lse.assign(p.t.batch * p.t.heads * p.t.queries, std::numeric_limits<A>::quiet_NaN());
   const attention::inputs<T> in = p.inputs();
-  std::vector<T> workspace(arm.run.forward_workspace(device, p.s), nan);
+  std::vector<A> workspace(arm.run.forward_workspace(device, p.s), std::numeric_limits<A>::quiet_NaN());
   arm.run.forward(device, p.s, in, {p.q.over(a.out.data()), a.lse.data()}, workspace.data());
-  workspace.assign(arm.run.backward_workspace(device, p.s), nan);
+  workspace.assign(arm.run.backward_workspace(device, p.s), std::numeric_limits<A>::quiet_NaN());
   const T* const out = a.out.data();
   arm.run.backward(device, p.s, in, {p.q.over(out), p.q.over(p.dout.data()), a.lse.data()},
                    {p.q.over(a.dq.data()), p.kv.over(a.dk.data()), p.kv.over(a.dv.data()),
@@ -38,12 +40,11 @@ void check(const std::vector<trial>& trials) {
     const auto peer = p.peer();
     const auto magnitudes = p.magnitudes();
     for (const auto& arm : attention::arms<T>())
-      for (const auto set : hocket::tests::machine_sets()) {
-        const hocket::tests::on_isa guard(set);
+      for (const auto& mode : tests::machine_modes(std::is_same_v<T, bf16>)) {
+        const tests::on_mode guard(mode);
         const answers<T> one = run(arm, p, cpu{1});
         const comparison result = judge(p, expected, peer, magnitudes, one);
-        INFO(t.text() << " " << arm.name << " " << name_of(arm.type) << " " << static_cast<int>(set) << ": "
-                      << result.message());
+        INFO(t.text() << " " << arm.name << " " << name_of(arm.type) << " " << mode.text() << ": " << result.message());
         CHECK(result);
         CHECK(same_bits(one, run(arm, p, cpu{2})));
         CHECK(same_bits(one, run(arm, p, cpu{3})));
@@ -53,7 +54,7 @@ void check(const std::vector<trial>& trials) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("every attention arm keeps its promise", "[attention]", float, double) {
+TEMPLATE_TEST_CASE("every attention arm keeps its promise", "[attention]", float, double, bf16) {
   check<TestType>(small);
   check<TestType>(more);
   check<TestType>({{1, 2, 2, 130, 131, 32, 3},
@@ -62,7 +63,7 @@ TEMPLATE_TEST_CASE("every attention arm keeps its promise", "[attention]", float
                    {1, 1, 1, 3, 200, 256, 0, false, 1000}});
 }
 
-TEMPLATE_TEST_CASE("attention around every border of registers and blocks", "[attention]", float, double) {
+TEMPLATE_TEST_CASE("attention around every border of registers and blocks", "[attention]", float, double, bf16) {
   std::vector<trial> trials;
   for (const std::size_t queries : std::initializer_list<std::size_t>{1, 7, 8, 9, 16, 17, 31, 32, 33, 63, 64, 65})
     for (const std::size_t keys : std::initializer_list<std::size_t>{1, 4, 5, 63, 64, 65, 127, 128, 129})
