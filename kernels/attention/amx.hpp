@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -55,6 +56,7 @@ struct width_tiles {
 };
 
 struct forward_tile_memory {
+  forward_tile_memory() = default;
   forward_tile_memory(carver& c, const width_tiles& w)
       : q(c.tiles(w.depth * registers)),
         mixed(c.floats(w.columns * queries)),
@@ -167,57 +169,88 @@ inline void finish_scores(const shape& s, const inputs<bf16>& in, const cpu_item
   if (own) avx512::mask<bf16, float>(s, in, at, b, h, i0, count, j0, keys, scores);
 }
 
-/// avx512::soften whose weights go, rounded and dropped, into a right operand (keys, queries); zeros past the keys.
-inline void soften(std::size_t keys, std::size_t count, float factor, const float* scores, const kept_bits* bits,
-                   float* peak, float* sum, float* shrink, std::byte* weights) noexcept {
+/// avx512::soften of sixteen queries whose weights go, rounded and dropped, into a column of a right operand (keys,
+/// queries), zeros past the keys; what was mixed before is to be shrunk by what is returned. `w`: which sixteen.
+template <bool Drops>
+lanes_f32 soften(std::size_t keys, std::size_t w, float factor, const float* scores, const kept_bits& bits,
+                 float* all_peaks, float* sum, std::byte* weights) noexcept {
   constexpr float hidden = -std::numeric_limits<float>::infinity();
-  for (std::size_t w = 0; 16 * w < count; ++w) {
-    lanes_f32 best[4];
-    for (auto& x : best) x = lanes_f32{} + hidden;
-    const float* from = scores + 16 * w;
-    std::size_t j = 0;
-    for (; j + 4 <= keys; j += 4, from += 4 * queries)
-      for (std::size_t e = 0; e < 4; ++e) {
-        const lanes_f32 x = avx512::load(from + e * queries);
-        best[e] = best[e] < x ? x : best[e];
-      }
-    for (; j < keys; ++j, from += queries) best[0] = best[0] < avx512::load(from) ? avx512::load(from) : best[0];
-    for (std::size_t e = 1; e < 4; ++e) best[0] = best[0] < best[e] ? best[e] : best[0];
-    const lanes_f32 before = avx512::load(peak + 16 * w), here = best[0] * factor, now = before < here ? here : before;
-    avx512::store(peak + 16 * w, now);
-    const lanes_f32 anchor = now == hidden ? lanes_f32{} : now;
-    const lanes_f32 less = avx512::power_of_two<float>(before - anchor);
-    avx512::store(shrink + 16 * w, less);
-    lanes_f32 total[2] = {};
-    for (j = 0; j < padded(keys, tile_depth); j += 2) {
-      lanes_f32 weight[2] = {};
-      for (std::size_t e = 0; e < 2; ++e) {
-        if (j + e >= keys) continue;
-        weight[e] = avx512::power_of_two<float>(avx512::load(scores + (j + e) * queries + 16 * w) * factor - anchor);
-        total[e] += weight[e];
-        if (bits) weight[e] = kept(bits->of[j + e][w], weight[e]);
-      }
-      std::byte* const tile = weights + (j / tile_depth * registers + w) * tile_bytes;
-      _mm512_store_si512(tile + j % tile_depth / 2 * row_bytes, interleaved(weight[0], weight[1]));
+  const float* const column = scores + 16 * w;
+  lanes_f32 best[4];
+  for (auto& x : best) x = lanes_f32{} + hidden;
+  std::size_t j = 0;
+  for (; j + 4 <= keys; j += 4)
+    for (std::size_t e = 0; e < 4; ++e) {
+      const lanes_f32 x = avx512::load(column + (j + e) * queries);
+      best[e] = best[e] < x ? x : best[e];
     }
-    avx512::store(sum + 16 * w, avx512::load(sum + 16 * w) * less + (total[0] + total[1]));
+  for (; j < keys; ++j) {
+    const lanes_f32 x = avx512::load(column + j * queries);
+    best[0] = best[0] < x ? x : best[0];
+  }
+  for (std::size_t e = 1; e < 4; ++e) best[0] = best[0] < best[e] ? best[e] : best[0];
+  float* const peak = all_peaks + 16 * w;
+  const lanes_f32 before = avx512::load(peak), here = best[0] * factor, now = before < here ? here : before;
+  avx512::store(peak, now);
+  const lanes_f32 anchor = now == hidden ? lanes_f32{} : now;  // a query that has seen nothing: weights 0, not NaN
+  const lanes_f32 less = avx512::power_of_two<float>(before - anchor);
+  lanes_f32 total[2] = {};
+  std::byte* to = weights + w * tile_bytes;
+  const auto next = [&to](std::size_t key) {  // rows of a tile, then the tile of the next 32 keys
+    to += key % tile_depth == tile_depth - 2 ? (registers - 1) * tile_bytes + row_bytes : row_bytes;
+  };
+  for (j = 0; j + 2 <= keys; next(j), j += 2) {
+    lanes_f32 one = avx512::power_of_two<float>(avx512::load(column + j * queries) * factor - anchor),
+              two = avx512::power_of_two<float>(avx512::load(column + (j + 1) * queries) * factor - anchor);
+    total[0] += one;
+    total[1] += two;
+    if constexpr (Drops) {
+      one = kept(bits.of[j][w], one);
+      two = kept(bits.of[j + 1][w], two);
+    }
+    _mm512_store_si512(to, interleaved(one, two));
+  }
+  for (; j < padded(keys, tile_depth); next(j), j += 2) {
+    lanes_f32 one{};
+    if (j < keys) {
+      one = avx512::power_of_two<float>(avx512::load(column + j * queries) * factor - anchor);
+      total[0] += one;
+      if constexpr (Drops) one = kept(bits.of[j][w], one);
+    }
+    _mm512_store_si512(to, interleaved(one, lanes_f32{}));
+  }
+  avx512::store(sum + 16 * w, avx512::load(sum + 16 * w) * less + (total[0] + total[1]));
+  return less;
+}
+
+/// Sixteen columns of mixed (rows, queries) times a factor a query, unless all are 1.
+HOCKET_ALWAYS_INLINE void shrink_column(lanes_f32 by, std::size_t rows, float* mixed) {
+  if (_mm512_cmp_ps_mask(reinterpret_cast<__m512>(by), _mm512_set1_ps(1), _CMP_NEQ_UQ) == 0) return;
+  for (std::size_t d = 0; d < rows; ++d) avx512::store(mixed + d * queries, avx512::load(mixed + d * queries) * by);
+}
+
+/// Sixteen queries of a block: from scores to weights, sums and what is mixed.
+inline void mix_column(const shape& s, std::size_t keys, std::size_t w, float factor, const kept_bits& bits, bool fresh,
+                       const forward_tile_memory& tile, const forward_memory& shared,
+                       const width_tiles& width) noexcept {
+  const lanes_f32 less = s.drop.none()
+                             ? soften<false>(keys, w, factor, shared.scores, bits, tile.peak, tile.sum, shared.weights)
+                             : soften<true>(keys, w, factor, shared.scores, bits, tile.peak, tile.sum, shared.weights);
+  const std::size_t depth = tiles_of(keys, tile_depth);
+  const operand values = dense(shared.v, depth), weights = column_of(dense(shared.weights, registers), w);
+  float* const mixed = tile.mixed + 16 * w;
+  if (fresh) {
+    product<false>(width.across, 1, depth, values, weights, mixed, queries);
+  } else {
+    shrink_column(less, s.width, mixed);
+    product<true>(width.across, 1, depth, values, weights, mixed, queries);
   }
 }
 
-/// mixed (rows, queries) times a factor a query, where it is not 1 for sixteen neighbours.
-inline void shrink_rows(const float* shrink, std::size_t count, std::size_t rows, float* mixed) noexcept {
-  for (std::size_t w = 0; w < count; w += 16) {
-    const lanes_f32 by = avx512::load(shrink + w);
-    if (_mm512_cmp_ps_mask(reinterpret_cast<__m512>(by), _mm512_set1_ps(1), _CMP_NEQ_UQ) == 0) continue;
-    for (std::size_t d = 0; d < rows; ++d)
-      avx512::store(mixed + d * queries + w, avx512::load(mixed + d * queries + w) * by);
-  }
-}
-
-/// out and lse of the queries of up to tiles_at_once tiles from `first_tile` on of head h of item b.
+/// out and lse of the queries of up to tiles_at_once tiles from `first_tile` on of head h of item b. The tiles of AMX
+/// are configured.
 inline void forward_tiles(const shape& s, const inputs<bf16>& in, const outputs<bf16>& to, std::size_t b, std::size_t h,
                           std::size_t first_tile, std::size_t tiles, float* work) noexcept {
-  const amx_tiles configured;
   const width_tiles width(s);
   carver memory(work);
   const forward_memory shared(memory, width);
@@ -230,9 +263,9 @@ inline void forward_tiles(const shape& s, const inputs<bf16>& in, const outputs<
     std::size_t i0, count;
     cpu_span seen;  ///< own keys
     bool fresh;
-    float *mixed, *peak, *sum;
-    std::byte* q;
-  } state[tiles_at_once];
+    forward_tile_memory memory;
+  };
+  std::array<tile_state, tiles_at_once> state;
   cpu_span all{s.keys, 0};
   std::size_t live = 0;
   for (std::size_t t = first_tile; t < first_tile + tiles; ++t) {
@@ -246,7 +279,7 @@ inline void forward_tiles(const shape& s, const inputs<bf16>& in, const outputs<
     if (count == 0) continue;
     const forward_tile_memory m(memory, width);
     const cpu_span seen = keys_seen(s, at, i0, count);
-    state[live++] = {i0, count, seen, true, m.mixed, m.peak, m.sum, m.q};
+    state[live++] = {i0, count, seen, true, m};
     if (seen.first < seen.last) all = {std::min(all.first, seen.first), std::max(all.last, seen.last)};
     pack_right_turned(in.q.at(b, h, i0, query_starts), in.q.row, count, s.width, m.q);
     std::fill_n(m.peak, queries, -std::numeric_limits<float>::infinity());
@@ -260,25 +293,24 @@ inline void forward_tiles(const shape& s, const inputs<bf16>& in, const outputs<
       const std::size_t keys = std::min(keys_forward, exist - j0);
       pack_left(k + j0 * k_row, k_row, keys, s.width, shared.k);
       pack_left_turned(v + j0 * v_row, v_row, keys, s.width, shared.v);
-      const std::size_t depth = tiles_of(keys, tile_depth);
       for (std::size_t t = 0; t < live; ++t) {
         tile_state& tile = state[t];
         if (own && (tile.seen.last <= j0 || tile.seen.first >= j0 + keys)) continue;
-        const std::size_t across = tiles_of(tile.count, tile_rows);
-        product<false>(tiles_of(keys, tile_rows), across, width.depth, dense(shared.k, width.depth),
-                       dense(tile.q, across), shared.scores, queries);
-        finish_scores(s, in, at, scale, b, h, tile.i0, tile.count, own, j0, keys, shared.scores);
+        // Sixteen queries from scores to what they mix, so that all of it stays in the first cache; a block with masks
+        // has its scores finished together.
+        const std::size_t across = tiles_of(tile.count, tile_rows), down = tiles_of(keys, tile_rows);
+        const operand left = dense(shared.k, width.depth), right = dense(tile.memory.q, across);
+        const bool together = scale.early || (own && !all_seen(s, at, tile.i0, tile.count, j0, keys));
+        if (together) {
+          product<false>(down, across, width.depth, left, right, shared.scores, queries);
+          finish_scores(s, in, at, scale, b, h, tile.i0, tile.count, own, j0, keys, shared.scores);
+        }
         kept_bits bits;
         if (!s.drop.none()) make_bits(s, b, h, tile.i0, tile.count, own, j0, keys, bits);
-        soften(keys, tile.count, scale.factor, shared.scores, s.drop.none() ? nullptr : &bits, tile.peak, tile.sum,
-               shared.shrink, shared.weights);
-        if (tile.fresh) {
-          product<false>(width.across, across, depth, dense(shared.v, depth), dense(shared.weights, registers),
-                         tile.mixed, queries);
-        } else {
-          shrink_rows(shared.shrink, tile.count, s.width, tile.mixed);
-          product<true>(width.across, across, depth, dense(shared.v, depth), dense(shared.weights, registers),
-                        tile.mixed, queries);
+        for (std::size_t w = 0; w < across; ++w) {
+          if (!together)
+            product<false>(down, 1, width.depth, left, column_of(right, w), shared.scores + 16 * w, queries);
+          mix_column(s, keys, w, scale.factor, bits, tile.fresh, tile.memory, shared, width);
         }
         tile.fresh = false;
       }
@@ -293,13 +325,14 @@ inline void forward_tiles(const shape& s, const inputs<bf16>& in, const outputs<
 
   for (std::size_t t = 0; t < live; ++t) {
     const tile_state& tile = state[t];
-    if (tile.fresh) std::fill_n(tile.mixed, s.width * queries, 0.0F);
-    avx512::log_sum_exp(tile.peak, tile.sum, tile.count, to.lse + (b * s.heads + h) * s.queries + tile.i0);
+    const forward_tile_memory& m = tile.memory;
+    if (tile.fresh) std::fill_n(m.mixed, s.width * queries, 0.0F);
+    avx512::log_sum_exp(m.peak, m.sum, tile.count, to.lse + (b * s.heads + h) * s.queries + tile.i0);
     for (std::size_t w = 0; w < tile.count; w += 16) {
-      const lanes_f32 total = avx512::load(tile.sum + w);
+      const lanes_f32 total = avx512::load(m.sum + w);
       avx512::store(shared.shrink + w, total > 0.0F ? static_cast<float>(s.drop.scale) / total : total);
     }
-    put_turned(tile.mixed, queries, tile.count, s.width, shared.shrink, to.out.at(b, h, tile.i0, query_starts),
+    put_turned(m.mixed, queries, tile.count, s.width, shared.shrink, to.out.at(b, h, tile.i0, query_starts),
                to.out.row);
   }
 }
@@ -344,11 +377,10 @@ struct block_stretch {
   bool own = false;
 };
 
-/// cpu_body.inl's backward_tile.
+/// cpu_body.inl's backward_tile. The tiles of AMX are configured.
 inline void backward_tiles(const shape& s, const inputs<bf16>& in, const upstream<bf16>& up, const gradients<bf16>& to,
                            std::size_t b, std::size_t kv_head, cpu_span part, const rows_of<float>& share_k,
                            const rows_of<float>& share_v, float* partial, float* work) noexcept {
-  const amx_tiles configured;
   const width_tiles width(s);
   const cpu_item at = item_of(s, in.lengths, b);
   const score_scale scale(s, in);
@@ -474,6 +506,11 @@ inline void backward_tiles(const shape& s, const inputs<bf16>& in, const upstrea
       std::fill_n(to.dv.at(b, kv_head, j), s.width, bf16{});
     }
 }
+
+/// What a thread does before and after a run of forward_tiles and backward_tiles: shaping the tiles costs as much as an
+/// eighth of a head of 64 tokens.
+inline void begin() noexcept { amx_tiles::configure(); }
+inline void end() noexcept { amx_tiles::release(); }
 
 HOCKET_AMX_END
 

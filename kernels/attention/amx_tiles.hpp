@@ -26,6 +26,8 @@ struct operand {
 inline operand dense(const void* at, std::size_t tiles_across) {
   return {static_cast<const std::byte*>(at), row_bytes, tiles_across * tile_bytes, tile_bytes};
 }
+/// Its w-th column of tiles.
+inline operand column_of(const operand& x, std::size_t w) { return {x.at + w * x.across, x.row, x.down, x.across}; }
 
 HOCKET_AMX_BEGIN
 
@@ -66,11 +68,51 @@ HOCKET_ALWAYS_INLINE void block(std::size_t depth, const operand& a, const opera
   if constexpr (Down == 2 && Across == 2) _tile_stored(3, below + row_bytes, stride);
 }
 
+/// The same of four tiles below each other.
+template <bool Add>
+HOCKET_ALWAYS_INLINE void column_block(std::size_t depth, const operand& a, const operand& b, float* c,
+                                       std::size_t c_row) {
+  std::byte* const out = reinterpret_cast<std::byte*>(c);
+  const auto stride = static_cast<std::ptrdiff_t>(c_row * sizeof(float));
+  if constexpr (Add) {
+    _tile_loadd(0, out, stride);
+    _tile_loadd(1, out + 16 * stride, stride);
+    _tile_loadd(2, out + 32 * stride, stride);
+    _tile_loadd(3, out + 48 * stride, stride);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  const std::byte *left = a.at, *right = b.at;
+  const auto a_row = static_cast<std::ptrdiff_t>(a.row), b_row = static_cast<std::ptrdiff_t>(b.row);
+  for (std::size_t k = 0; k < depth; ++k, left += a.across, right += b.down) {
+    _tile_loadd(7, right, b_row);
+    _tile_loadd(4, left, a_row);
+    _tile_dpbf16ps(0, 4, 7);
+    _tile_loadd(5, left + a.down, a_row);
+    _tile_dpbf16ps(1, 5, 7);
+    _tile_loadd(6, left + 2 * a.down, a_row);
+    _tile_dpbf16ps(2, 6, 7);
+    _tile_loadd(4, left + 3 * a.down, a_row);
+    _tile_dpbf16ps(3, 4, 7);
+  }
+  _tile_stored(0, out, stride);
+  _tile_stored(1, out + 16 * stride, stride);
+  _tile_stored(2, out + 32 * stride, stride);
+  _tile_stored(3, out + 48 * stride, stride);
+}
+
 /// C (16 down, 16 across), rows c_row apart, = or += A (down, depth tiles) B (depth, across). The tiles are configured.
 template <bool Add>
 inline void product(std::size_t down, std::size_t across, std::size_t depth, const operand& a, const operand& b,
                     float* c, std::size_t c_row) noexcept {
-  for (std::size_t i = 0; i < down; i += 2)
+  std::size_t i = 0;
+  if (across == 1)
+    for (; i + 4 <= down; i += 4)
+      column_block<Add>(depth, {a.at + i * a.down, a.row, a.down, a.across}, b, c + i * tile_rows * c_row, c_row);
+  for (; i < down; i += 2)
     for (std::size_t j = 0; j < across; j += 2) {
       const operand left{a.at + i * a.down, a.row, a.down, a.across},
           right{b.at + j * b.across, b.row, b.down, b.across};
@@ -86,15 +128,19 @@ inline void product(std::size_t down, std::size_t across, std::size_t depth, con
     }
 }
 
+/// A mask of the first `count` <= 32.
+HOCKET_ALWAYS_INLINE __mmask32 first_of(std::size_t count) {
+  return static_cast<__mmask32>((std::uint64_t{1} << count) - 1);
+}
 /// Up to 32 elements of a row, zeros behind.
 HOCKET_ALWAYS_INLINE __m512i row_of(const bf16* from, std::size_t count) {
   if (count >= tile_depth) return _mm512_loadu_si512(from);
-  return _mm512_maskz_loadu_epi16(static_cast<__mmask32>((std::uint32_t{1} << count) - 1), from);
+  return _mm512_maskz_loadu_epi16(first_of(count), from);
 }
 /// Up to 16 elements, zeros behind.
 HOCKET_ALWAYS_INLINE __m256i half_row_of(const bf16* from, std::size_t count) {
   if (count >= tile_rows) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
-  return _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), from);
+  return _mm256_maskz_loadu_epi16(static_cast<__mmask16>(first_of(count)), from);
 }
 
 /// A left operand (rows, width) as dense tiles, tiles_of(width, 32) across; zeros past rows and width.
@@ -183,21 +229,26 @@ HOCKET_ALWAYS_INLINE __m512i joined(lanes_f32 x, lanes_f32 y) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(y), reinterpret_cast<__m512>(x)));
 }
 
-/// to (rows, to_row) = from (width, from_row) transposed, its row i times by[i], in bf16.
+/// to (rows, to_row) = from (width, from_row) transposed, its row i times by[i], in bf16. Neighbouring rows of `from`
+/// are paired first, so that a transpose moves two elements a lane.
 inline void put_turned(const float* from, std::size_t from_row, std::size_t rows, std::size_t width, const float* by,
                        bf16* to, std::size_t to_row) noexcept {
-  for (std::size_t r = 0; r < rows; r += 16) {
+  for (std::size_t r = 0; r < rows; r += tile_rows) {
     const lanes_f32 factor = avx512::load(by + r);
-    for (std::size_t d = 0; d < width; d += 16) {
-      lanes_f32 square[16];
-      const std::size_t in = width - d < 16 ? width - d : 16;
-      for (std::size_t e = 0; e < 16; ++e)
-        square[e] = e < in ? avx512::load(from + (d + e) * from_row + r) * factor : lanes_f32{};
-      avx512::transpose_from<float, 8>(square);
-      const auto mask = static_cast<__mmask16>((1u << in) - 1);
-      for (std::size_t i = 0; i < 16 && r + i < rows; ++i)
-        _mm256_mask_storeu_epi16(to + (r + i) * to_row + d, mask,
-                                 reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(square[i]))));
+    for (std::size_t d = 0; d < width; d += tile_depth) {
+      const std::size_t in = width - d < tile_depth ? width - d : tile_depth;
+      const float* const here = from + d * from_row + r;
+      __m512i square[16];
+      for (std::size_t p = 0; p < 16; ++p) {
+        lanes_f32 one{}, two{};
+        if (2 * p < in) one = avx512::load(here + 2 * p * from_row) * factor;
+        if (2 * p + 1 < in) two = avx512::load(here + (2 * p + 1) * from_row) * factor;
+        square[p] = interleaved(one, two);
+      }
+      turn(square);
+      bf16* const out = to + r * to_row + d;
+      for (std::size_t i = 0; i < tile_rows && r + i < rows; ++i)
+        _mm512_mask_storeu_epi16(out + i * to_row, first_of(in), square[i]);
     }
   }
 }
@@ -206,7 +257,7 @@ inline void put_rows(const float* from, std::size_t from_row, std::size_t rows, 
                      std::size_t to_row) noexcept {
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t d = 0; d < width; d += 16) {
-      const auto mask = static_cast<__mmask16>(width - d < 16 ? (1u << (width - d)) - 1 : 0xffffu);
+      const auto mask = static_cast<__mmask16>(first_of(width - d < 16 ? width - d : 16));
       const lanes_f32 scaled = avx512::load(from + r * from_row + d) * by;
       _mm256_mask_storeu_epi16(to + r * to_row + d, mask,
                                reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(reinterpret_cast<__m512>(scaled))));

@@ -201,9 +201,29 @@ struct functions {
                    cpu_span, const rows_of<T>&, const rows_of<T>&, T*, T*) noexcept;
   void (*sum_parts)(const shape&, const inputs<S>&, const gradients<S>&, std::size_t, std::size_t, std::size_t,
                     const T*, std::size_t, std::size_t, T*) noexcept;
-  std::size_t queries;        ///< of a tile
-  std::size_t tiles_at_once;  ///< of a call of `forward`, at most
+  std::size_t queries;                 ///< of a tile
+  std::size_t tiles_at_once;           ///< of a call of `forward`, at most
+  void (*begin)() noexcept = nullptr;  ///< what a thread does before some calls, and after them
+  void (*end)() noexcept = nullptr;
 };
+/// Calls body(unit, worker) for every unit, `run` of them after each other between begin() and end().
+template <class S, class Body>
+void for_each_unit(const cpu& device, const functions<S>& use, std::size_t units, std::size_t run, const Body& body,
+                   bool dynamic) noexcept {
+  for_each_tile(
+      device, (units + run - 1) / run,
+      [&](std::size_t tile, std::size_t worker) {
+        if (use.begin) use.begin();
+        for (std::size_t unit = tile * run; unit < std::min(units, (tile + 1) * run); ++unit) body(unit, worker);
+        if (use.end) use.end();
+      },
+      dynamic);
+}
+/// How many units of `tiles` tiles of queries each follow each other: a dozen tiles where there is enough of them.
+inline std::size_t run_of(std::size_t units, std::size_t tiles) {
+  return std::max<std::size_t>(1,
+                               std::min<std::size_t>(12 / std::max<std::size_t>(tiles, 1), units / (4 * wanted_tiles)));
+}
 /// A unit of the forward pass: several tiles of queries of one head, where there is work for several threads. Depends
 /// on the shape alone, and no result depends on it.
 inline std::size_t tiles_a_unit(const shape& s, std::size_t tiles, std::size_t most) {
@@ -216,7 +236,13 @@ functions<S> best_functions() {
 #if HOCKET_HAS_AMX
   if constexpr (std::is_same_v<S, bf16>)
     if (best_matrix_unit() == matrix_unit::amx)
-      return {&amx::forward_tiles, &amx::backward_tiles, &avx512::sum_parts<bf16>, amx::queries, amx::tiles_at_once};
+      return {&amx::forward_tiles,
+              &amx::backward_tiles,
+              &avx512::sum_parts<bf16>,
+              amx::queries,
+              amx::tiles_at_once,
+              &amx::begin,
+              &amx::end};
 #endif
 #define HOCKET_FUNCTIONS(set) \
   { &set::forward_tiles<S>, &set::backward_tile<S>, &set::sum_parts<S>, set::block_queries<accumulator<S>>, 1 }
@@ -253,8 +279,8 @@ void forward(const cpu& device, const shape& sizes, const inputs<S>& in, const o
   const auto use = detail::best_functions<S>();
   const std::size_t tiles = (s.queries + use.queries - 1) / use.queries, work = detail::forward_work<S>(s),
                     each = detail::tiles_a_unit(s, tiles, use.tiles_at_once), units = (tiles + each - 1) / each;
-  for_each_tile(
-      device, s.batch * s.heads * units,
+  detail::for_each_unit(
+      device, use, s.batch * s.heads * units, detail::run_of(s.batch * s.heads * units, each),
       [&](std::size_t unit, std::size_t worker) {
         const std::size_t first = unit % units * each;
         use.forward(s, in, to, unit / (units * s.heads), unit / units % s.heads, first, std::min(each, tiles - first),
@@ -281,8 +307,9 @@ void backward(const cpu& device, const shape& sizes, const inputs<S>& in, const 
   const std::size_t dq_item = s.batch ? dq_share / s.batch : 0;
   const rows_of<T> share_k{shared ? shares : nullptr, share, s.prefix * s.width, s.width},
       share_v{shared ? shares + s.batch * share : nullptr, share, s.prefix * s.width, s.width};
-  for_each_tile(
-      device, s.batch * s.kv_heads * parts.count,
+  const std::size_t units = s.batch * s.kv_heads * parts.count;
+  detail::for_each_unit(
+      device, use, units, detail::run_of(units, (s.queries + use.queries - 1) / use.queries),
       [&](std::size_t tile, std::size_t worker) {
         const std::size_t part = tile % parts.count, head = tile / parts.count, b = head / s.kv_heads;
         const std::size_t first = part * parts.keys;
