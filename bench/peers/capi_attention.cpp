@@ -66,6 +66,7 @@ HOCKET_CAPI void* hocket_attention(const char* dtype, std::size_t batch, std::si
   return hocket::capi::guarded([&]() -> std::unique_ptr<hocket::capi::runnable> {
     const attention::shape s{batch, heads, heads, length, length, width, 0, false, 0, attention::usual_scale(width)};
     const std::string_view type = dtype;
+    if (type == "bf16") return std::make_unique<attention_pass<hocket::bf16>>(s, backward != 0, threads);
     hocket::expects(type == "f32", hocket::errc::not_built, "attention of ", type, " is not built");
     return std::make_unique<attention_pass<float>>(s, backward != 0, threads);
   });

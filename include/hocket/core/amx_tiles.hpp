@@ -17,10 +17,10 @@
 
 // clang-format off
 #if defined(__clang__)
-#define HOCKET_AMX_BEGIN _Pragma("clang attribute push(__attribute__((target(\"amx-tile,amx-bf16,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma\"))), apply_to = function)")
+#define HOCKET_AMX_BEGIN _Pragma("clang attribute push(__attribute__((target(\"amx-tile,amx-bf16,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2,f16c\"))), apply_to = function)")
 #define HOCKET_AMX_END _Pragma("clang attribute pop")
 #else
-#define HOCKET_AMX_BEGIN _Pragma("GCC push_options") _Pragma("GCC target(\"amx-tile,amx-bf16,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,prefer-vector-width=512\")")
+#define HOCKET_AMX_BEGIN _Pragma("GCC push_options") _Pragma("GCC target(\"amx-tile,amx-bf16,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2,f16c,prefer-vector-width=512\")")
 #define HOCKET_AMX_END _Pragma("GCC pop_options")
 #endif
 // clang-format on

@@ -4,6 +4,13 @@ typedef std::uint32_t register_words __attribute__((vector_size(HOCKET_SIMD_BYTE
 typedef std::uint16_t register_halves __attribute__((vector_size(HOCKET_SIMD_BYTES / 2)));
 typedef std::uint16_t loose_halves __attribute__((vector_size(HOCKET_SIMD_BYTES / 2), aligned(2), may_alias));
 
+/// There is no register of bf16; clang forms its type when it weighs the templates of load and store.
+template <>
+struct register_of<bf16> {
+  typedef register_halves full;
+  typedef loose_halves loose;
+};
+
 HOCKET_ALWAYS_INLINE register_words widened(register_halves x) {
 #if defined(__x86_64__) && !defined(__clang__) && HOCKET_SIMD_BYTES == 64
   typedef short sixteen __attribute__((vector_size(32)));  // g++ 12 takes five instructions for its own conversion
