@@ -16,6 +16,7 @@
 
 // kernels on views of device memory
 #include <hocket/kernels/attention/cuda_launch.cuh>
+#include <hocket/kernels/epilogue/cuda_launch.cuh>
 #include <hocket/kernels/gemm/cuda_launch.cuh>
 #include <hocket/kernels/layernorm/cuda_launch.cuh>
 #include <hocket/kernels/mfcc/cuda_memory.cuh>
