@@ -32,13 +32,13 @@ ready prepare_cross_entropy(const Device& device, const cross_entropy_case& c, p
     labels[r] = r % 7 == 3 ? cross_entropy::ignored : drawn;
   }
   struct operands {
-    device_buffer<float, Device> z, soft, loss, lse, dz;
+    device_buffer<float, Device> z, soft, loss, kept, dz;
     device_buffer<std::uint32_t, Device> labels;
   };
   const std::shared_ptr<operands> on(new operands{{device, "cross_entropy: z", z},
                                                   {device, "cross_entropy: soft targets", q},
                                                   {device, "cross_entropy: loss", rows},
-                                                  {device, "cross_entropy: lse", rows},
+                                                  {device, "cross_entropy: kept", 2 * rows},
                                                   {device, "cross_entropy: dz", before},
                                                   {device, "cross_entropy: labels", labels}});
   cross_entropy::gpu::device_targets goals;
@@ -54,11 +54,11 @@ ready prepare_cross_entropy(const Device& device, const cross_entropy_case& c, p
   constexpr float scale = 0.5f;
   const auto forward = [=] {
     cross_entropy::gpu::forward(device, {std::as_const(on->z).data(), size}, goals, {on->loss.data(), {rows}},
-                                {on->lse.data(), {rows}});
+                                {on->kept.data(), {rows, 2}});
   };
   const auto backward = [=] {
-    cross_entropy::gpu::backward(device, {std::as_const(on->z).data(), size}, goals, {on->lse.data(), {rows}}, scale,
-                                 add, {on->dz.data(), size});
+    cross_entropy::gpu::backward(device, {std::as_const(on->z).data(), size}, goals,
+                                 {std::as_const(on->kept).data(), {rows, 2}}, scale, add, {on->dz.data(), size});
   };
   const bool first = which == pass::forward;
   forward();
@@ -89,7 +89,7 @@ ready prepare_cross_entropy(const Device& device, const cross_entropy_case& c, p
   }
   made.run = first ? std::function<void()>(forward) : backward;
   made.timed_run = timed_on(device, made.run);
-  made.written = [=] { return first ? bytes_of(on->loss, on->lse) : bytes_of(on->dz); };
+  made.written = [=] { return first ? bytes_of(on->loss, on->kept) : bytes_of(on->dz); };
   return made;
 }
 

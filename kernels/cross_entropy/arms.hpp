@@ -20,8 +20,8 @@ struct problem {
 template <Real T>
 struct passes {
   void (*forward)(const cpu&, const view<const T, 2>& z, const targets<T>&, const view<T, 1>& loss,
-                  const view<T, 1>& lse) noexcept;
-  void (*backward)(const cpu&, const view<const T, 2>& z, const targets<T>&, const view<const T, 1>& lse, T scale,
+                  const view<T, 2>& kept) noexcept;
+  void (*backward)(const cpu&, const view<const T, 2>& z, const targets<T>&, const view<const T, 2>& kept, T scale,
                    bool add, const view<T, 2>& dz) noexcept;
 };
 template <Real T>

@@ -2,7 +2,7 @@
 //
 // Ladder
 //   1  one warp a row: its maximum, the sum of exponentials, the cost; a row of logits stays in L1 between the passes.
-//      The log-sum-exp is kept, so that the backward pass makes each probability with one exponential.
+//      Its two parts are kept, so that the backward pass makes each probability with one exponential.
 //   -  maximum and sum in one pass, as softmax: a NaN that a lane meets first is lost there, and a loss must show it.
 #pragma once
 
@@ -29,8 +29,9 @@ HOCKET_DEVICE float goal_of(const goals& q, unsigned row, unsigned k, unsigned c
   return q.smoothing / static_cast<float>(classes) + (q.labels[row] == k ? 1.0f - q.smoothing : 0.0f);
 }
 
-/// loss and lse (rows) of z (rows, classes).
-HOCKET_DEVICE void forward(const float* z, const goals& q, float* loss, float* lse, unsigned rows, unsigned classes) {
+/// loss (rows) of z (rows, classes), and kept (rows, 2): the largest logit, and the logarithm of the sum of
+/// exponentials of the differences to it.
+HOCKET_DEVICE void forward(const float* z, const goals& q, float* loss, float* kept, unsigned rows, unsigned classes) {
   const unsigned row = cu::block_x() * warps_per_block + cu::warp();
   if (!cu::inside(row < rows)) return;  // the whole warp leaves
   const float* const in = z + static_cast<std::size_t>(row) * classes;
@@ -53,11 +54,12 @@ HOCKET_DEVICE void forward(const float* z, const goals& q, float* loss, float* l
   cost = cu::warp_sum(cost);
   if (cu::lane() > 0) return;
   loss[row] = cost;
-  lse[row] = largest + log_sum;
+  kept[2 * row] = largest;
+  kept[2 * row + 1] = log_sum;
 }
 
 /// dz (rows, classes) = or += scale (softmax(z) sum q - q); 0 for rows that do not count.
-HOCKET_DEVICE void backward(const float* z, const goals& q, const float* lse, float scale, bool add, float* dz,
+HOCKET_DEVICE void backward(const float* z, const goals& q, const float* kept, float scale, bool add, float* dz,
                             unsigned rows, unsigned classes) {
   const unsigned row = cu::block_x() * warps_per_block + cu::warp();
   if (!cu::inside(row < rows)) return;
@@ -70,8 +72,9 @@ HOCKET_DEVICE void backward(const float* z, const goals& q, const float* lse, fl
     total = cu::warp_sum(total);
   }
   for (unsigned k = cu::lane(); cu::inside(k < classes); k += 32) {
-    const float slope =
-        used ? scale * (cu::exp_of(z[first + k] - lse[row]) * total - goal_of(q, row, k, classes)) : 0.0f;
+    const float slope = used ? scale * (cu::exp_of(z[first + k] - kept[2 * row] - kept[2 * row + 1]) * total -
+                                        goal_of(q, row, k, classes))
+                             : 0.0f;
     dz[first + k] = add ? dz[first + k] + slope : slope;
   }
 }
@@ -80,12 +83,12 @@ HOCKET_DEVICE void backward(const float* z, const goals& q, const float* lse, fl
 
 // launch: grid ceil(rows / 4); block 128; shared 0
 HOCKET_KERNEL(hocket_crossentropy_forward_f32)
-(const float* z, hocket::kernels::cross_entropy::gpu::goals q, float* loss, float* lse, unsigned rows,
+(const float* z, hocket::kernels::cross_entropy::gpu::goals q, float* loss, float* kept, unsigned rows,
  unsigned classes) {
-  hocket::kernels::cross_entropy::gpu::forward(z, q, loss, lse, rows, classes);
+  hocket::kernels::cross_entropy::gpu::forward(z, q, loss, kept, rows, classes);
 }
 HOCKET_KERNEL(hocket_crossentropy_backward_f32)
-(const float* z, hocket::kernels::cross_entropy::gpu::goals q, const float* lse, float scale, bool add, float* dz,
+(const float* z, hocket::kernels::cross_entropy::gpu::goals q, const float* kept, float scale, bool add, float* dz,
  unsigned rows, unsigned classes) {
-  hocket::kernels::cross_entropy::gpu::backward(z, q, lse, scale, add, dz, rows, classes);
+  hocket::kernels::cross_entropy::gpu::backward(z, q, kept, scale, add, dz, rows, classes);
 }

@@ -39,29 +39,29 @@ goals goals_of(const Device& device, view<const float, 2> z, const device_target
 
 }  // namespace detail
 
-/// loss and log-sum-exp (rows) of z (rows, classes).
+/// loss (rows) of z (rows, classes), and what the backward pass needs (rows, 2).
 template <CudaDevice Device>
 void forward(const Device& device, view<const float, 2> z, const device_targets& t, view<float, 1> loss,
-             view<float, 1> lse) {
+             view<float, 2> kept) {
   const goals q = detail::goals_of(device, z, t);
   require_on_device(device, "cross_entropy: loss", loss, {z.extent(0)});
-  require_on_device(device, "cross_entropy: lse", lse, {z.extent(0)});
+  require_on_device(device, "cross_entropy: kept", kept, {z.extent(0), 2});
   if (z.extent(0) == 0) return;
   launch(device, "hocket_crossentropy_forward_f32", warp_per_row(z.extent(0), warps_per_block),
-         &hocket_crossentropy_forward_f32, z.data(), q, loss.data(), lse.data(), static_cast<unsigned>(z.extent(0)),
+         &hocket_crossentropy_forward_f32, z.data(), q, loss.data(), kept.data(), static_cast<unsigned>(z.extent(0)),
          static_cast<unsigned>(z.extent(1)));
 }
 
 /// dz (rows, classes) for a loss that weighs every row by `scale`; replaces or adds.
 template <CudaDevice Device>
-void backward(const Device& device, view<const float, 2> z, const device_targets& t, view<const float, 1> lse,
+void backward(const Device& device, view<const float, 2> z, const device_targets& t, view<const float, 2> kept,
               float scale, bool add, view<float, 2> dz) {
   const goals q = detail::goals_of(device, z, t);
-  require_on_device(device, "cross_entropy: lse", lse, {z.extent(0)});
+  require_on_device(device, "cross_entropy: kept", kept, {z.extent(0), 2});
   require_on_device(device, "cross_entropy: dz", dz, z.extents());
   if (z.empty()) return;
   launch(device, "hocket_crossentropy_backward_f32", warp_per_row(z.extent(0), warps_per_block),
-         &hocket_crossentropy_backward_f32, z.data(), q, lse.data(), scale, add, dz.data(),
+         &hocket_crossentropy_backward_f32, z.data(), q, kept.data(), scale, add, dz.data(),
          static_cast<unsigned>(z.extent(0)), static_cast<unsigned>(z.extent(1)));
 }
 

@@ -51,10 +51,10 @@ TEST_CASE("a NaN logit is a NaN loss and gradient on CUDA, wherever it stands", 
     const std::vector<std::uint32_t> label = {5};
     const view<const float, 2> logits(machine.upload(z, "z"), {1, 70});
     const cross_entropy::gpu::device_targets goals{{machine.upload(label, "labels"), {1}}, {}, 0};
-    float* const sums = machine.allocate<float>(2, "loss and lse");
+    float* const sums = machine.allocate<float>(3, "loss and kept");
     float* const dz = machine.allocate<float>(70, "dz");
-    cross_entropy::gpu::forward(machine.device(), logits, goals, {sums, {1}}, {sums + 1, {1}});
-    cross_entropy::gpu::backward(machine.device(), logits, goals, {sums + 1, {1}}, 1, false, {dz, {1, 70}});
+    cross_entropy::gpu::forward(machine.device(), logits, goals, {sums, {1}}, {sums + 1, {1, 2}});
+    cross_entropy::gpu::backward(machine.device(), logits, goals, {sums + 1, {1, 2}}, 1, false, {dz, {1, 70}});
     CHECK(std::isnan(sums[0]));
     std::size_t finite = 0;
     for (std::size_t k = 0; k < 70; ++k) finite += !std::isnan(dz[k]);
@@ -67,9 +67,9 @@ TEST_CASE("a masked class costs nothing, and a row of them is NaN", "[cross_entr
   cuda_host::machine machine;
   const std::vector<float> z = {-inf, 2, 2, -inf, -inf, -inf};
   const std::vector<std::uint32_t> labels = {1, 0};
-  float* const sums = machine.allocate<float>(4, "loss and lse");
+  float* const sums = machine.allocate<float>(6, "loss and kept");
   cross_entropy::gpu::forward(machine.device(), {machine.upload(z, "z"), {2, 3}},
-                              {{machine.upload(labels, "labels"), {2}}, {}, 0}, {sums, {2}}, {sums + 2, {2}});
+                              {{machine.upload(labels, "labels"), {2}}, {}, 0}, {sums, {2}}, {sums + 2, {2, 2}});
   CHECK(std::abs(static_cast<double>(sums[0]) - std::log(2.0)) <= rounding<float>(1));
   CHECK(std::isnan(sums[1]));
 }
@@ -95,7 +95,7 @@ TEST_CASE("cross entropy on CUDA refuses what does not fit", "[cross_entropy][cu
   std::vector<float> host(64);
   const auto kind_of = [&](const cross_entropy::gpu::device_targets& goals, std::size_t losses) {
     return tests::kind_of([&] {
-      cross_entropy::gpu::forward(machine.device(), {data, {4, 3}}, goals, {data + 32, {losses}}, {data + 40, {4}});
+      cross_entropy::gpu::forward(machine.device(), {data, {4, 3}}, goals, {data + 32, {losses}}, {data + 40, {4, 2}});
     });
   };
   CHECK(kind_of({{labels, {4}}, {}, 0}, 4) == "accepted");
