@@ -6,6 +6,9 @@ Needs the packages of bench/peers/requirements.txt. Writes, beside itself:
   tiny_expected.safetensors  for one ragged batch and ten training steps, in f64 (the reference) and f32 (the peer)
   tiny_gelu_new_expected.safetensors  what the same weights give with hidden_act gelu_new, and a sample of every gradient
   minilm_expected.safetensors  the same hidden states of the real model, and a sample of every gradient (with an argument)
+  sentences_model.safetensors, sentences_config.json  a very small model for the tokenizer of tests/oracles/text/small
+  sentences_expected.safetensors  embeddings of SENTENCES, from text to unit length, by that model and (with an argument)
+                        the real one; tests/encoder_peer compares all gradients and more sentences with the live libraries
 
 Padded batches with an attention mask there, packed rows here: rows of padding are cut away before they are stored.
 """
@@ -19,11 +22,19 @@ import numpy as np
 import torch
 import transformers
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel, get_linear_schedule_with_warmup
 
 FOLDER = pathlib.Path(__file__).parent
 CLASSES, SMOOTHING = 3, 0.1
 RATE, DECAY, CLIP, STEPS, WARM_UP = 2e-3, 0.01, 0.5, 10, 3
+SMALL_TOKENIZER = FOLDER.parent / "text" / "small" / "tokenizer.json"
+SENTENCES = [
+    "The plot was good, but the characters are uncompelling and the dialog is not great.", "", "   ", "!", "naïve Café ﬁancé 12,5 €",
+    "VADER is smart, handsome, and funny!!! :) 😀", "我爱北京天安门 and Tōkyō", "supercalifragilisticexpialidocious " * 3,
+    "It was a long day. " * 60,  # cut at the longest that a model takes
+    "At least it isn't a horrible book.", "[CLS] is not special here, [MASK] neither", "a",
+]
 
 
 class Classifier(torch.nn.Module):
@@ -132,11 +143,7 @@ def tiny_model(activation="gelu"):
 def tiny():
     config, first, state = tiny_model()
     save_file({n.removeprefix("bert."): p.detach().numpy() for n, p in first.named_parameters()}, FOLDER / "tiny.safetensors")
-    (FOLDER / "tiny_config.json").write_text(json.dumps(
-        {k: v for k, v in config.to_dict().items() if k in (
-            "attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range",
-            "intermediate_size", "layer_norm_eps", "max_position_embeddings", "model_type", "num_attention_heads",
-            "num_hidden_layers", "pad_token_id", "type_vocab_size", "vocab_size")}, indent=1) + "\n")
+    write_config(config, FOLDER / "tiny_config.json")
     random, out = np.random.default_rng(7), {}
     batch = batch_of(random, config, [7, 1, 23, 2, 16])
     describe("", batch, out)
@@ -175,9 +182,17 @@ def tiny_gelu_new():
     save_file(out, FOLDER / "tiny_gelu_new_expected.safetensors", metadata=versions())
 
 
+def write_config(config, path):
+    path.write_text(json.dumps(
+        {k: v for k, v in config.to_dict().items() if k in (
+            "attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range",
+            "intermediate_size", "layer_norm_eps", "max_position_embeddings", "model_type", "num_attention_heads",
+            "num_hidden_layers", "pad_token_id", "type_vocab_size", "vocab_size")}, indent=1) + "\n")
+
+
 def minilm(folder):
-    config = BertConfig.from_pretrained(folder, attn_implementation="eager")
-    state = Classifier(BertModel.from_pretrained(folder, config=config), seed=5).state_dict()
+    bert = real_model(folder)
+    config, state = bert.config, Classifier(bert, seed=5).state_dict()
     random, out = np.random.default_rng(8), {}
     batch = batch_of(random, config, [9, 2, 17])
     describe("", batch, out)
@@ -190,6 +205,44 @@ def minilm(folder):
     save_file(out, FOLDER / "minilm_expected.safetensors", metadata=versions())
 
 
+def embeddings(model, tokenizer, texts, longest):
+    """(texts, D): tokens, hidden states, their mean, length 1, as sentence-transformers makes them; padded batches of 32."""
+    tokenizer.enable_truncation(longest)
+    tokenizer.enable_padding()
+    out = []
+    for at in range(0, len(texts), 32):
+        encoded = tokenizer.encode_batch(texts[at:at + 32])
+        ids, mask = (torch.tensor([getattr(e, part) for e in encoded]) for part in ("ids", "attention_mask"))
+        with torch.no_grad():
+            states = model(ids, attention_mask=mask).last_hidden_state
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+        out.append(torch.nn.functional.normalize(mean, p=2, dim=1))
+    return torch.cat(out).numpy()
+
+
+def sentences(minilm_folder):
+    torch.manual_seed(4)
+    config = BertConfig(vocab_size=Tokenizer.from_file(str(SMALL_TOKENIZER)).get_vocab_size(), hidden_size=8, num_hidden_layers=1,
+                        num_attention_heads=2, intermediate_size=12, max_position_embeddings=64, initializer_range=0.5,
+                        attn_implementation="eager")
+    small = BertModel(config, add_pooling_layer=False)
+    save_file({n: p.detach().numpy() for n, p in small.named_parameters()}, FOLDER / "sentences_model.safetensors")
+    write_config(config, FOLDER / "sentences_config.json")
+    models = {"small": (small, SMALL_TOKENIZER, 64)}
+    if minilm_folder:
+        models["minilm"] = (real_model(minilm_folder), pathlib.Path(minilm_folder) / "tokenizer.json", 256)
+    out = {}
+    for name, (model, tokenizer, longest) in models.items():
+        for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
+            out[f"{name}.{kind}"] = embeddings(model.to(dtype).eval(), Tokenizer.from_file(str(tokenizer)), SENTENCES, longest)
+    save_file(out, FOLDER / "sentences_expected.safetensors", metadata=versions() | {"texts": "\n".join(SENTENCES)})
+
+
+def real_model(folder):
+    return BertModel.from_pretrained(folder, config=BertConfig.from_pretrained(folder, attn_implementation="eager"))
+
+
 def versions():
     return {"torch": torch.__version__, "transformers": transformers.__version__}
 
@@ -198,5 +251,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     tiny()
     tiny_gelu_new()
+    sentences(sys.argv[1] if len(sys.argv) > 1 else None)
     if len(sys.argv) > 1:
         minilm(sys.argv[1])
