@@ -211,6 +211,57 @@ TEST_CASE("a resumed run has the bits of the uninterrupted one, for every method
   std::filesystem::remove(path);
 }
 
+TEST_CASE("configurations that train in turn over one frozen base have the bits of separate runs, and share its packs",
+          "[peft]") {
+  const auto config = small_config();
+  const classifier_options options{classifier_pooling::pooler, 3};
+  nn::parameter_set<float> base;
+  make_small(base, config, options);
+  const auto before = all_values(base);
+  struct run {
+    run(const nn::parameter_set<float>& base, const peft::lora& method, double rate,
+        std::shared_ptr<nn::weight_packs<float>> packs)
+        : update(with_rate(rate)) {
+      weights.share(base);
+      peft::attach(method, small_config(), weights, 2);
+      model = std::make_unique<recorded<float>>(
+          small_config(), three(), weights, [&](auto& into) { method.join(into); }, cpu{2}, true, 8, 120, 20, true,
+          std::move(packs));
+      update.add(weights);
+    }
+    static classifier_options three() { return {classifier_pooling::pooler, 3}; }
+    static nn::optimizer_options with_rate(double rate) {
+      nn::optimizer_options o;
+      o.rate = rate;
+      return o;
+    }
+    void step(std::size_t number) {
+      model->forward(make_texts(small_config(), {5, 20, 1, 7}, 3, number));
+      model->t.backward();
+      update.step();
+    }
+    nn::parameter_set<float> weights;
+    std::unique_ptr<recorded<float>> model;
+    nn::optimizer<float> update;
+  };
+  const peft::lora one{{.rank = 3, .dropout = 0.2}}, two{{.rank = 5, .targets = "all-linear"}};
+  const auto packs = std::make_shared<nn::weight_packs<float>>();
+  run first(base, one, 1e-2, packs);
+  const std::size_t alone = packs->size();
+  run second(base, two, 1e-3, packs), third(base, one, 1e-3, packs);
+  for (std::size_t step = 0; step < 3; ++step)
+    for (run* each : {&first, &second, &third}) each->step(step);
+  CHECK(packs->size() < 3 * alone);
+  run again(base, one, 1e-2, {}), other(base, two, 1e-3, {});
+  for (std::size_t step = 0; step < 3; ++step) again.step(step);
+  for (std::size_t step = 0; step < 3; ++step) other.step(step);
+  CHECK(same_bits(all_values(first.weights), all_values(again.weights)));
+  CHECK(same_bits(all_values(second.weights), all_values(other.weights)));
+  CHECK(!same_bits(all_values(first.weights), all_values(third.weights)));
+  CHECK(same_bits(all_values(base), before));
+  for (const auto& p : base) CHECK(first.weights.at(p.name()).value().data() == p.value().data());
+}
+
 TEST_CASE("LoRA keeps at most 0.65 of what full fine-tuning keeps, and below its lowest layer nothing", "[peft]") {
   nn::encoder_config config = sized(384, 6, 1536);
   config.max_position_embeddings = 84;
@@ -218,8 +269,8 @@ TEST_CASE("LoRA keeps at most 0.65 of what full fine-tuning keeps, and below its
   nn::parameter_set<float> base;
   nn::make_classifier<float>(config, options, 1, base);
   const auto saved = [&](const auto& method) {
-    nn::parameter_set<float> weights;  // frozen views of one base
-    for (auto& p : base) weights.add(p.name(), p.value());
+    nn::parameter_set<float> weights;
+    weights.share(base);
     peft::attach(method, config, weights, 2);
     recorded<float> model(
         config, options, weights, [&](auto& into) { method.join(into); }, {}, true, 4, 256, 64, false);

@@ -29,6 +29,17 @@ class parameter {
       : name_(std::move(name)), foreign_(true), trainable_(false), value_(foreign) {
     expects(foreign.dense(), errc::misaligned, "parameter ", name_, ": foreign memory must be dense");
   }
+  /// A frozen view of another parameter's value, which must live and stay as it is; what is made of the other one
+  /// (packed weights) serves both.
+  struct shared {
+    const parameter& of;
+  };
+  explicit parameter(const shared& other)
+      : name_(other.of.name_),
+        version_(other.of.version_),
+        foreign_(true),
+        trainable_(false),
+        value_(other.of.value_) {}
   parameter(const parameter&) = delete;
   parameter& operator=(const parameter&) = delete;
 
@@ -118,6 +129,15 @@ class parameter_set {
   parameter<T>& add(std::string name, const view<const T, 2>& foreign) {
     require_new(name);
     return all_.emplace_back(std::move(name), foreign);
+  }
+
+  /// Frozen views of all parameters of another set, which must live and stay as they are: any number of runs over one
+  /// base. A view that is trained becomes a copy.
+  void share(const parameter_set& base) {
+    for (const auto& each : base.all_) {
+      require_new(each.name());
+      all_.emplace_back(typename parameter<T>::shared{each});
+    }
   }
 
   auto begin() { return all_.begin(); }
