@@ -72,46 +72,57 @@ TEMPLATE_TEST_CASE("attention around every border of registers and blocks", "[at
   check<TestType>(trials);
 }
 
-TEST_CASE("attention drops what Philox says, about the share it should, and differs by seed and stream",
-          "[attention]") {
+TEMPLATE_TEST_CASE("attention drops what Philox says, about the share it should, and differs by seed and stream",
+                   "[attention]", float, double, bf16) {
   // Equal scores and values that are rows of the identity: out is the matrix of probabilities.
+  using T = TestType;
+  using A = attention::accumulator<T>;
   const std::size_t heads = 2, rows = 37, prefix = 11, own = 85, width = prefix + own;
   const auto probabilities = [&](const attention::dropout& drop) {
     const attention::shape s{2, heads, 1, rows, own, width, prefix, false, 0, 1, drop};
-    const std::vector<float> q(2 * heads * rows * width);
-    std::vector<float> v(2 * own * width), prefix_v(prefix * width), out(q.size()), lse(2 * heads * rows);
+    const T zero = make<T>(0), one = make<T>(1);
+    const std::vector<T> q(2 * heads * rows * width, zero);
+    std::vector<T> v(2 * own * width, zero), prefix_v(prefix * width, zero), out(q.size());
+    std::vector<A> lse(2 * heads * rows), work(attention::forward_workspace<T>(cpu{1}, s));
     for (std::size_t b = 0; b < 2; ++b)
-      for (std::size_t j = 0; j < own; ++j) v[(b * own + j) * width + prefix + j] = 1;
-    for (std::size_t j = 0; j < prefix; ++j) prefix_v[j * width + j] = 1;
-    attention::inputs<float> in;
+      for (std::size_t j = 0; j < own; ++j) v[(b * own + j) * width + prefix + j] = one;
+    for (std::size_t j = 0; j < prefix; ++j) prefix_v[j * width + j] = one;
+    attention::inputs<T> in;
     in.q = attention::heads_outside(q.data(), heads, rows, width);
-    const float *const values = v.data(), *const prefix_values = prefix_v.data();
+    const T *const values = v.data(), *const prefix_values = prefix_v.data();
     in.k = in.v = attention::heads_outside(values, 1, own, width);
     in.prefix_k = in.prefix_v = {prefix_values, 0, 0, width};
-    std::vector<float> work(attention::forward_workspace<float>(cpu{1}, s));
-    attention::forward<float>(cpu{1}, s, in, {attention::heads_outside(out.data(), heads, rows, width), lse.data()},
-                              work.data());
-    return out;
+    attention::forward<T>(cpu{1}, s, in, {attention::heads_outside(out.data(), heads, rows, width), lse.data()},
+                          work.data());
+    std::vector<double> made(out.size());
+    std::transform(out.begin(), out.end(), made.begin(), [](T x) { return value(x); });
+    return made;
   };
-  for (const double p : {0.1, 0.5}) {
-    const auto drop = attention::make_dropout(p, 3, std::uint64_t{5} << 40);
-    const attention::shape s{2, heads, 1, rows, own, width, prefix, false, 0, 1, drop};
-    const auto out = probabilities(drop);
-    double dropped = 0;
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      const std::size_t key = i % width, row = i / width;
-      const bool mine = key >= prefix;
-      CHECK((out[i] != 0) ==
-            attention::stays(s, row / rows / heads, row / rows % heads, row % rows, mine, mine ? key - prefix : key));
-      dropped += out[i] == 0;
-      if (out[i] != 0) CHECK(out[i] == static_cast<float>(drop.scale) / static_cast<float>(width));
+  for (const auto& mode : tests::machine_modes(std::is_same_v<T, bf16>))
+    for (const double p : {0.1, 0.5}) {
+      const tests::on_mode guard(mode);
+      const auto drop = attention::make_dropout(p, 3, std::uint64_t{5} << 40);
+      const attention::shape s{2, heads, 1, rows, own, width, prefix, false, 0, 1, drop};
+      const auto out = probabilities(drop);
+      double dropped = 0;
+      comparison result;
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const std::size_t key = i % width, row = i / width;
+        const bool mine = key >= prefix;
+        CHECK((out[i] != 0) ==
+              attention::stays(s, row / rows / heads, row / rows % heads, row % rows, mine, mine ? key - prefix : key));
+        dropped += out[i] == 0;
+        const double each = drop.scale / static_cast<double>(width);
+        if (out[i] != 0) result.add(std::abs(out[i] - each), epsilon_of<T> * each);
+      }
+      INFO(mode.text() << " " << result.message());
+      CHECK(result);
+      // Binomial: six standard deviations.
+      const double n = static_cast<double>(out.size());
+      CHECK(std::abs(dropped - p * n) <= 6 * std::sqrt(n * p * (1 - p)));
+      CHECK(out != probabilities(attention::make_dropout(p, 4, std::uint64_t{5} << 40)));
+      CHECK(out != probabilities(attention::make_dropout(p, 3, std::uint64_t{6} << 40)));
     }
-    // Binomial: six standard deviations.
-    const double n = static_cast<double>(out.size());
-    CHECK(std::abs(dropped - p * n) <= 6 * std::sqrt(n * p * (1 - p)));
-    CHECK(out != probabilities(attention::make_dropout(p, 4, std::uint64_t{5} << 40)));
-    CHECK(out != probabilities(attention::make_dropout(p, 3, std::uint64_t{6} << 40)));
-  }
   CHECK_THROWS_AS(attention::make_dropout(1.0, 0, 0), error);
   CHECK_THROWS_AS(attention::make_dropout(-0.1, 0, 0), error);
   CHECK_THROWS_AS(attention::make_dropout(std::nan(""), 0, 0), error);
@@ -154,8 +165,16 @@ TEST_CASE("memory of attention grows with the length, not with its square", "[at
     }
 }
 
-TEST_CASE("a workspace of attention serves every smaller batch", "[attention]") {
-  for (const auto& arm : attention::arms<float>())
+TEMPLATE_TEST_CASE("attention across many blocks: what a call of several tiles of queries shares", "[attention]", float,
+                   bf16) {
+  check<TestType>({{1, 1, 1, 580, 333, 32, 5, false},
+                   {1, 2, 1, 530, 530, 40, 0, true},
+                   {1, 1, 1, 577, 577, 16, 3, true, 100},
+                   {2, 1, 1, 70, 260, 64, 0, false, 0, lengths::packed, false, true, 0, false, 0, false, 0.2}});
+}
+
+TEMPLATE_TEST_CASE("a workspace of attention serves every smaller batch", "[attention]", float, bf16) {
+  for (const auto& arm : attention::arms<TestType>())
     for (const std::size_t kv_heads : {1, 2, 3})
       for (const std::size_t items : {1, 2, 5, 9})
         for (const std::size_t rows : {1, 40, 300}) {
@@ -169,7 +188,7 @@ TEST_CASE("a workspace of attention serves every smaller batch", "[attention]") 
               CHECK(arm.run.backward_workspace(cpu{2}, part) <= arm.run.backward_workspace(cpu{2}, s));
               // what the pass cuts of it
               const auto parts = attention::detail::parts_of(part);
-              const std::size_t used = 2 * attention::detail::backward_work<float>(part) +
+              const std::size_t used = 2 * attention::detail::backward_work<TestType>(part) +
                                        2 * attention::detail::prefix_shares(part) +
                                        (parts.count > 1 ? parts.count * attention::detail::dq_share<float>(part) : 0);
               CHECK(used <= arm.run.backward_workspace(cpu{2}, s));
@@ -177,13 +196,16 @@ TEST_CASE("a workspace of attention serves every smaller batch", "[attention]") 
         }
 }
 
-TEST_CASE("attention over a NaN is NaN, and only where the NaN is seen", "[attention]") {
-  problem<float> p({1, 1, 1, 20, 20, 8, 0, true});
-  p.k[p.kv.index(0, 0, 10, 3)] = std::numeric_limits<float>::quiet_NaN();
-  for (const auto& arm : attention::arms<float>())
-    for (const auto set : hocket::tests::machine_sets()) {
-      const hocket::tests::on_isa guard(set);
+TEMPLATE_TEST_CASE("attention over a NaN is NaN, and only where the NaN is seen", "[attention]", float, double, bf16) {
+  problem<TestType> p({1, 1, 1, 20, 20, 8, 0, true});
+  p.k[p.kv.index(0, 0, 10, 3)] = make<TestType>(std::numeric_limits<float>::quiet_NaN());
+  for (const auto& arm : attention::arms<TestType>())
+    for (const auto& mode : tests::machine_modes(std::is_same_v<TestType, bf16>)) {
+      const tests::on_mode guard(mode);
       const auto a = run(arm, p, cpu{1});
-      for (std::size_t i = 0; i < 20; ++i) CHECK(std::isnan(a.out[p.q.index(0, 0, i, 5)]) == (i >= 10));
+      for (std::size_t i = 0; i < 20; ++i) {
+        CHECK(std::isnan(value(a.out[p.q.index(0, 0, i, 5)])) == (i >= 10));
+        CHECK(std::isnan(value(a.dq[p.q.index(0, 0, i, 5)])) == (i >= 10));
+      }
     }
 }
