@@ -43,11 +43,20 @@ HOCKET_DEVICE void keep_factors(const mask& drop, std::uint64_t group, unsigned 
 /// The normal distribution function.
 HOCKET_DEVICE float phi(float u) { return 0.5f * erfcf(u * -0.70710678118654752440f); }
 
+/// (1 + tanh(x)) / 2 for gelu_tanh's x, without the cancellation of the sum; `rest` is 1 minus it.
+HOCKET_DEVICE float tanh_share(float u, float& rest) {
+  const float twice = 1.59576912160573071176f * (u + 0.044715f * u * u * u), small = expf(-fabsf(twice));
+  rest = (twice < 0 ? 1.0f : small) / (1.0f + small);
+  return (twice < 0 ? small : 1.0f) / (1.0f + small);
+}
+
 HOCKET_DEVICE float value_of(activation act, float u) {
+  float rest = 0;
   switch (act) {
     case activation::relu: return u < 0 ? 0.0f : u;  // NaN stays
     case activation::gelu: return u * phi(u);
     case activation::tanh: return tanhf(u);
+    case activation::gelu_tanh: return u * tanh_share(u, rest);
     default: return u;
   }
 }
@@ -60,6 +69,11 @@ HOCKET_DEVICE float slope_of(activation act, float d, float u) {
     case activation::tanh: {
       const float y = tanhf(u);
       return d * (1.0f - y * y);
+    }
+    case activation::gelu_tanh: {
+      float rest = 0;
+      const float share = tanh_share(u, rest);
+      return d * (share + u * share * rest * (1.59576912160573071176f * (1.0f + 0.134145f * u * u)));
     }
     default: return d;
   }

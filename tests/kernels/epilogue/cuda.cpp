@@ -19,7 +19,8 @@ using epilogue::activation;
 
 namespace {
 
-constexpr activation every[] = {activation::none, activation::relu, activation::gelu, activation::tanh};
+constexpr activation every[] = {activation::none, activation::relu, activation::gelu, activation::tanh,
+                                activation::gelu_tanh};
 const std::vector<shape<2>> sizes = {{1, 1}, {2, 7}, {3, 63}, {17, 64}, {5, 65}, {65, 3}, {64, 16}, {129, 5}, {2, 130}};
 
 /// Not every activation at every size: the code that differs does not depend on the size.
@@ -28,7 +29,7 @@ std::vector<epilogue_case> cases() {
   for (std::size_t i = 0; i < sizes.size(); ++i)
     for (const bool masks : {false, true}) {
       const auto drop = masks ? epilogue::make_dropout(0.3, 99, std::uint64_t{7} << 40 | 3) : epilogue::dropout{};
-      all.push_back({{sizes[i][0], sizes[i][1], every[i % 4], drop}, masks != (i % 2 == 0)});
+      all.push_back({{sizes[i][0], sizes[i][1], every[i % 5], drop}, masks != (i % 2 == 0)});
     }
   for (const activation act : every) all.push_back({{4, 70, act, epilogue::make_dropout(0.5, 1, 2)}, true});
   return all;

@@ -239,8 +239,8 @@ def sentences(minilm_folder):
     save_file(out, FOLDER / "sentences_expected.safetensors", metadata=versions() | {"texts": "\n".join(SENTENCES)})
 
 
-def real_model(folder):
-    return BertModel.from_pretrained(folder, config=BertConfig.from_pretrained(folder, attn_implementation="eager"))
+def real_model(folder, implementation="eager"):
+    return BertModel.from_pretrained(folder, config=BertConfig.from_pretrained(folder, attn_implementation=implementation))
 
 
 def versions():
