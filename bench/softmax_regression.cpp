@@ -1,4 +1,5 @@
-// Every arm of kernels/softmax_regression on one thread: value and gradient, at sizes the experiments meet.
+// Every arm of kernels/softmax_regression on one thread, and the CUDA kernels: value and gradient, at sizes the
+// experiments meet.
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <hocket/kernels/softmax_regression/reference.hpp>
 
 #include "bench/support/bench.hpp"
+#include "bench/support/cuda.hpp"
 
 namespace {
 
@@ -60,10 +62,16 @@ ready prepare(const softmax::softmax_regression_arm& arm, const softmax::shape& 
 }
 
 const bool registered = hocket::bench::register_operation([] {
-  for (const softmax::shape& s : {softmax::shape{800, 256, 5}, {1797, 64, 10}, {5000, 400, 10}})
-    hocket::bench::add_arms("softmax_regression", hocket::text("n=", s.rows, "/d=", s.features, "/k=", s.classes),
-                            softmax::arms<double>(), s, static_cast<double>(s.rows), "rows",
-                            [s](const auto& arm) { return prepare(arm, s); });
+  for (const softmax::shape& s : {softmax::shape{800, 256, 5}, {1797, 64, 10}, {5000, 400, 10}}) {
+    const std::string shape = hocket::text("n=", s.rows, "/d=", s.features, "/k=", s.classes);
+    hocket::bench::add_arms("softmax_regression", shape, softmax::arms<double>(), s, static_cast<double>(s.rows),
+                            "rows", [s](const auto& arm) { return prepare(arm, s); });
+    hocket::bench::add_cuda_arms("softmax_regression", "residuals", shape,
+                                 {{"n", s.rows}, {"features", s.features}, {"classes", s.classes}}, [s](std::size_t) {
+                                   return hocket::bench::cuda_work{softmax::product_flops(s), softmax::operand_bytes(s),
+                                                                   static_cast<double>(s.rows), "rows"};
+                                 });
+  }
 });
 
 }  // namespace

@@ -14,7 +14,8 @@ namespace hocket::bench {
 template <class T, CudaDevice Device>
 ready prepare_attention_of(const Device& device, const cuda_kernel& kernel, const dimensions& sizes) {
   namespace attention = kernels::attention;
-  expects(kernel.variant.starts_with("forward_d"), errc::bad_option, "attention has no arm ", kernel.variant);
+  expects(kernel.variant.starts_with("forward_d") && !kernel.variant.ends_with("_drop"), errc::bad_option,
+          "attention has no arm ", kernel.variant);
   const std::size_t batch = size_of(sizes, "batch"), heads = size_of(sizes, "heads"), rows = size_of(sizes, "queries"),
                     width = std::stoul(kernel.variant.substr(9)), n = batch * heads * rows * width;
   const attention::shape s{batch, heads, heads, rows, rows, width, 0, false, 0, attention::usual_scale(width)};

@@ -35,6 +35,27 @@ std::vector<T> stored_values(std::size_t size, std::uint64_t seed, float scale =
   return values;
 }
 
+/// The same values in f32, without a rounding.
+template <class T>
+std::vector<float> widened(const std::vector<T>& x) {
+  std::vector<float> wide(x.size());
+  std::transform(x.begin(), x.end(), wide.begin(), [](T v) { return to_f32(v); });
+  return wide;
+}
+
+/// The bytes that device buffers hold, one after the other.
+template <class... Buffers>
+std::vector<unsigned char> bytes_of(const Buffers&... buffers) {
+  std::vector<unsigned char> all;
+  const auto add = [&](const auto& buffer) {
+    const auto values = buffer.download();
+    const auto* const first = reinterpret_cast<const unsigned char*>(values.data());
+    all.insert(all.end(), first, first + values.size() * sizeof(values[0]));
+  };
+  (add(buffers), ...);
+  return all;
+}
+
 /// Largest |x|; NaN if there is one.
 template <class T>
 double largest_of(const std::vector<T>& x) {

@@ -45,10 +45,11 @@ def peers_python() -> Path:
 
 
 def known_cases() -> dict:
+    import cases_attention
     import cases_audio
     import cases_fft
     import cases_pca
-    return {c.name: c for module in (cases_audio, cases_fft, cases_pca) for c in module.CASES}
+    return {c.name: c for module in (cases_attention, cases_audio, cases_fft, cases_pca) for c in module.CASES}
 
 
 # --- building ---------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ _FUNCTIONS = {
     "hocket_audio_reference": (_HANDLE, [_TEXT, _TEXT, ctypes.c_double, _SIZE]),
     "hocket_audio_promise": (ctypes.c_double, [_TEXT, _TEXT, ctypes.c_double, _SIZE]),
     "hocket_pca": (_HANDLE, [_TEXT, _SIZE, _SIZE, _SIZE, _INT]),
+    "hocket_attention": (_HANDLE, [_TEXT, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _INT]),
 }
 
 
@@ -82,6 +83,11 @@ class Library:
     def pca(self, solver: str, rows: int, columns: int, k: int, threads: int) -> "Prepared":
         """(rows, columns) to k components of `columns` values, sorted by variance."""
         return self._make(self._c.hocket_pca(solver.encode(), rows, columns, k, threads))
+
+    def attention(self, dtype: str, batch: int, heads: int, length: int, width: int, backward: bool,
+                  threads: int) -> "Prepared":
+        """q, k, v, dout (4, batch, heads, length, width) to out, or to out, dq, dk, dv."""
+        return self._make(self._c.hocket_attention(dtype.encode(), batch, heads, length, width, int(backward), threads))
 
 
 class Prepared:

@@ -23,6 +23,8 @@ struct ready {
   std::function<void()> run;
   /// For a GPU: runs once and gives the seconds between two events around it, the second-level cache flushed before.
   std::function<double()> timed_run{};
+  /// For a kernel: the bytes that the last run wrote, which must not depend on the order of its threads.
+  std::function<std::vector<unsigned char>()> written{};
 };
 
 /// One arm at one size.

@@ -16,10 +16,18 @@
 
 // kernels on views of device memory
 #include <hocket/kernels/attention/cuda_launch.cuh>
+#include <hocket/kernels/cross_entropy/cuda_launch.cuh>
+#include <hocket/kernels/embedding/cuda_launch.cuh>
+#include <hocket/kernels/epilogue/cuda_launch.cuh>
 #include <hocket/kernels/gemm/cuda_launch.cuh>
 #include <hocket/kernels/layernorm/cuda_launch.cuh>
 #include <hocket/kernels/mfcc/cuda_memory.cuh>
+#include <hocket/kernels/optimizer_step/cuda_launch.cuh>
+#include <hocket/kernels/pointwise_loss/cuda_launch.cuh>
+#include <hocket/kernels/pooling/cuda_launch.cuh>
 #include <hocket/kernels/softmax/cuda_launch.cuh>
+#include <hocket/kernels/softmax_regression/cuda_launch.cuh>
+#include <hocket/kernels/unit_rows/cuda_launch.cuh>
 
 // libraries behind the same views
 #include <hocket/kernels/fft/vendor_cufft.hpp>

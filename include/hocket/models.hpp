@@ -22,10 +22,26 @@
 #include <hocket/nn/ops/layers.hpp>
 #include <hocket/nn/ops/linear.hpp>
 #include <hocket/nn/ops/losses.hpp>
+#include <hocket/nn/ops/low_rank.hpp>
 #include <hocket/nn/ops/pointwise.hpp>
+#include <hocket/nn/ops/row_choice.hpp>
 #include <hocket/nn/optimizer.hpp>
 #include <hocket/nn/parameter.hpp>
 #include <hocket/nn/sampler.hpp>
 #include <hocket/nn/schedule.hpp>
+#include <hocket/nn/sequence_classifier.hpp>
 #include <hocket/nn/tape.hpp>
 #include <hocket/nn/tape_compile.hpp>
+
+// peft: methods of fine-tuning, adapter folders
+#include <hocket/peft/adapter_config.hpp>
+#include <hocket/peft/adapter_folder.hpp>
+#include <hocket/peft/bitfit.hpp>
+#include <hocket/peft/combined.hpp>
+#include <hocket/peft/full.hpp>
+#include <hocket/peft/linear_probe.hpp>
+#include <hocket/peft/lora.hpp>
+#include <hocket/peft/merge.hpp>
+#include <hocket/peft/method.hpp>
+#include <hocket/peft/mixed.hpp>
+#include <hocket/peft/prefix.hpp>

@@ -37,38 +37,38 @@ HOCKET_DEVICE void in_steps(int first, Body body) {
   for (unsigned done = 0; done < block_rows; done += Step) body(first + static_cast<int>(done));
 }
 
-template <unsigned D, class T>
+template <unsigned D, bool Drops, class T>
 HOCKET_DEVICE void forward(const facts& s, const sources<T>& in, const lines<T>& out, float* lse) {
   const unsigned b = cu::block_z(), h = cu::block_y();
   const int first = static_cast<int>(cu::block_x() * block_rows);
   if HOCKET_ON_TENSOR_CORES (T) {
-    if constexpr (!std::is_same_v<T, float>) forward_mma<D>(s, in, out, lse, b, h, first);
+    if constexpr (!std::is_same_v<T, float>) forward_mma<D, Drops>(s, in, out, lse, b, h, first);
   } else {
-    in_steps<simt_tile<D>::rows>(first, [&](int from) { forward_simt<D>(s, in, out, lse, b, h, from); });
+    in_steps<simt_tile<D>::rows>(first, [&](int from) { forward_simt<D, Drops>(s, in, out, lse, b, h, from); });
   }
 }
 
-template <unsigned D, class T>
+template <unsigned D, bool Drops, class T>
 HOCKET_DEVICE void dq(const facts& s, const sources<T>& in, const upstream<T>& up, const lines<T>& to) {
   const unsigned b = cu::block_z(), h = cu::block_y();
   const int first = static_cast<int>(cu::block_x() * block_rows);
   if HOCKET_ON_TENSOR_CORES (T) {
-    if constexpr (!std::is_same_v<T, float>) dq_mma<D>(s, in, up, to, b, h, first);
+    if constexpr (!std::is_same_v<T, float>) dq_mma<D, Drops>(s, in, up, to, b, h, first);
   } else {
-    in_steps<simt_tile<D>::back_rows>(first, [&](int from) { dq_simt<D>(s, in, up, to, b, h, from); });
+    in_steps<simt_tile<D>::back_rows>(first, [&](int from) { dq_simt<D, Drops>(s, in, up, to, b, h, from); });
   }
 }
 
-template <unsigned D, class T>
+template <unsigned D, bool Drops, class T>
 HOCKET_DEVICE void dkv(const facts& s, const sources<T>& in, const upstream<T>& up, const key_gradients<T>& to) {
   const unsigned b = cu::block_z(), kv_head = cu::block_y();
   const key_block mine = key_block_of(s);
   if (mine.items == 0) return;
   if HOCKET_ON_TENSOR_CORES (T) {
-    if constexpr (!std::is_same_v<T, float>) dkv_mma<D>(s, in, up, to, b, kv_head, mine);
+    if constexpr (!std::is_same_v<T, float>) dkv_mma<D, Drops>(s, in, up, to, b, kv_head, mine);
   } else {
     in_steps<simt_tile<D>::back_rows>(mine.first, [&](int from) {
-      dkv_simt<D>(s, in, up, to, b, kv_head, key_block{mine.own, from, mine.items});
+      dkv_simt<D, Drops>(s, in, up, to, b, kv_head, key_block{mine.own, from, mine.items});
     });
   }
 }
@@ -90,31 +90,34 @@ HOCKET_DEVICE void delta(const facts& s, const lines<const T>& out, const lines<
 
 }  // namespace hocket::kernels::attention::gpu
 
-// One set of entry points per padded head width and storage type. Blocks own 64 rows.
-#define HOCKET_ATTENTION_KERNELS(d, suffix, T, blocks)                                                      \
+// One set of entry points per padded head width and storage type, with dropout and without. Blocks own 64 rows.
+#define HOCKET_ATTENTION_KERNELS(d, drop, drops, suffix, T, blocks)                                         \
   /* launch: grid ceil(queries / 64) x heads x batch; block 128; shared 0 */                                \
-  HOCKET_KERNEL_BOUNDS(hocket_attention_forward_d##d##_##suffix, 128, blocks)                               \
+  HOCKET_KERNEL_BOUNDS(hocket_attention_forward_d##d##drop##_##suffix, 128, blocks)                         \
   (hocket::kernels::attention::gpu::facts s, hocket::kernels::attention::gpu::sources<T> in,                \
    hocket::kernels::attention::gpu::lines<T> out, float* lse) {                                             \
-    hocket::kernels::attention::gpu::forward<d, T>(s, in, out, lse);                                        \
+    hocket::kernels::attention::gpu::forward<d, drops, T>(s, in, out, lse);                                 \
   }                                                                                                         \
   /* launch: grid ceil(queries / 64) x heads x batch; block 128; shared 0 */                                \
-  HOCKET_KERNEL_BOUNDS(hocket_attention_dq_d##d##_##suffix, 128, blocks)                                    \
+  HOCKET_KERNEL_BOUNDS(hocket_attention_dq_d##d##drop##_##suffix, 128, blocks)                              \
   (hocket::kernels::attention::gpu::facts s, hocket::kernels::attention::gpu::sources<T> in,                \
    hocket::kernels::attention::gpu::upstream<T> up, hocket::kernels::attention::gpu::lines<T> dq) {         \
-    hocket::kernels::attention::gpu::dq<d, T>(s, in, up, dq);                                               \
+    hocket::kernels::attention::gpu::dq<d, drops, T>(s, in, up, dq);                                        \
   }                                                                                                         \
   /* launch: grid (ceil(prefix / 64) + ceil(keys / 64)) x kv_heads x batch; block 128; shared 0 */          \
-  HOCKET_KERNEL_BOUNDS(hocket_attention_dkv_d##d##_##suffix, 128, blocks)                                   \
+  HOCKET_KERNEL_BOUNDS(hocket_attention_dkv_d##d##drop##_##suffix, 128, blocks)                             \
   (hocket::kernels::attention::gpu::facts s, hocket::kernels::attention::gpu::sources<T> in,                \
    hocket::kernels::attention::gpu::upstream<T> up, hocket::kernels::attention::gpu::key_gradients<T> to) { \
-    hocket::kernels::attention::gpu::dkv<d, T>(s, in, up, to);                                              \
+    hocket::kernels::attention::gpu::dkv<d, drops, T>(s, in, up, to);                                       \
   }
+#define HOCKET_ATTENTION_WIDTH(d, suffix, T)         \
+  HOCKET_ATTENTION_KERNELS(d, , false, suffix, T, 2) \
+  HOCKET_ATTENTION_KERNELS(d, _drop, true, suffix, T, 2)
 #define HOCKET_ATTENTION_TYPE(suffix, T)                                                          \
-  HOCKET_ATTENTION_KERNELS(32, suffix, T, 2)                                                      \
-  HOCKET_ATTENTION_KERNELS(64, suffix, T, 2)                                                      \
-  HOCKET_ATTENTION_KERNELS(96, suffix, T, 2)                                                      \
-  HOCKET_ATTENTION_KERNELS(128, suffix, T, 2)                                                     \
+  HOCKET_ATTENTION_WIDTH(32, suffix, T)                                                           \
+  HOCKET_ATTENTION_WIDTH(64, suffix, T)                                                           \
+  HOCKET_ATTENTION_WIDTH(96, suffix, T)                                                           \
+  HOCKET_ATTENTION_WIDTH(128, suffix, T)                                                          \
   /* launch: grid ceil(queries / 4) x heads x batch; block 128; shared 0 */                       \
   HOCKET_KERNEL_BOUNDS(hocket_attention_delta_##suffix, 128, 2)                                   \
   (hocket::kernels::attention::gpu::facts s, hocket::kernels::attention::gpu::lines<const T> out, \
@@ -125,5 +128,6 @@ HOCKET_ATTENTION_TYPE(f32, float)
 HOCKET_ATTENTION_TYPE(f16, hocket::f16)
 HOCKET_ATTENTION_TYPE(bf16, hocket::bf16)
 #undef HOCKET_ATTENTION_TYPE
+#undef HOCKET_ATTENTION_WIDTH
 #undef HOCKET_ATTENTION_KERNELS
 #undef HOCKET_ON_TENSOR_CORES

@@ -51,7 +51,9 @@ facts facts_of(const attention::shape& s, const inputs<T>& in) {
           in.bias.data,
           in.bias.batch,
           in.bias.head,
-          in.bias.row};
+          in.bias.row,
+          {narrow(s.drop.seed & 0xffffffffu), narrow(s.drop.seed >> 32), narrow(s.drop.stream & 0xffffffffu),
+           narrow(s.drop.stream >> 32), s.drop.threshold, static_cast<float>(s.drop.scale)}};
 }
 
 template <class T>
@@ -105,11 +107,14 @@ void require_inputs(const Device& device, const attention::shape& s, const input
 }
 
 /// The entry points of one kernel by padded width.
-#define HOCKET_BY_WIDTH(T, kernel)                                                                          \
-  std::array {                                                                                              \
-    HOCKET_ENTRY(T, hocket_attention_##kernel##_d32), HOCKET_ENTRY(T, hocket_attention_##kernel##_d64),     \
-        HOCKET_ENTRY(T, hocket_attention_##kernel##_d96), HOCKET_ENTRY(T, hocket_attention_##kernel##_d128) \
+#define HOCKET_BY_WIDTH(T, kernel, drop)                                                                            \
+  std::array {                                                                                                      \
+    HOCKET_ENTRY(T, hocket_attention_##kernel##_d32##drop), HOCKET_ENTRY(T, hocket_attention_##kernel##_d64##drop), \
+        HOCKET_ENTRY(T, hocket_attention_##kernel##_d96##drop),                                                     \
+        HOCKET_ENTRY(T, hocket_attention_##kernel##_d128##drop)                                                     \
   }
+#define HOCKET_CHOSEN(T, kernel, s) \
+  ((s).drop.none() ? HOCKET_BY_WIDTH(T, kernel, ) : HOCKET_BY_WIDTH(T, kernel, _drop))[detail::padded((s).width)]
 
 }  // namespace detail
 
@@ -121,7 +126,7 @@ void forward(const Device& device, const attention::shape& s, const inputs<T>& i
   detail::require_rows(device, "attention: out", to.out, s.batch, s.heads, s.queries, s.width, in.lengths.query_starts);
   require_device_memory(device, "attention: lse", to.lse, workspace(s) * sizeof(float));
   if (s.batch == 0 || s.queries == 0) return;
-  const auto [name, kernel] = HOCKET_BY_WIDTH(T, forward)[detail::padded(s.width)];
+  const auto [name, kernel] = HOCKET_CHOSEN(T, forward, s);
   launch(device, name,
          {{detail::tiles(s.queries), detail::narrow(s.heads), detail::narrow(s.batch)}, {threads, 1, 1}, 0}, kernel,
          detail::facts_of(s, in), detail::sources_of(s, in), detail::lines_of(to.out, s.width), to.lse);
@@ -152,25 +157,25 @@ void backward(const Device& device, const attention::shape& s, const inputs<T>& 
   if (s.batch == 0) return;
   const facts sizes = detail::facts_of(s, in);
   const sources<T> from = detail::sources_of(s, in);
-  const std::size_t index = detail::padded(s.width);
   const upstream<T> up{detail::lines_of(dout, s.width), lse, work};
   const unsigned batch = detail::narrow(s.batch);
   if (s.queries > 0) {
     const auto [name, kernel] = HOCKET_ENTRY(T, hocket_attention_delta);
     launch(device, name, {{detail::tiles(s.queries, threads / 32), sizes.heads, batch}, {threads, 1, 1}, 0}, kernel,
            sizes, detail::lines_of(out, s.width), up.dout, work);
-    const auto [dq_name, dq_kernel] = HOCKET_BY_WIDTH(T, dq)[index];
+    const auto [dq_name, dq_kernel] = HOCKET_CHOSEN(T, dq, s);
     launch(device, dq_name, {{detail::tiles(s.queries), sizes.heads, batch}, {threads, 1, 1}, 0}, dq_kernel, sizes,
            from, up, detail::lines_of(to.dq, s.width));
   }
   if (s.keys + s.prefix > 0) {
-    const auto [name, kernel] = HOCKET_BY_WIDTH(T, dkv)[index];
+    const auto [name, kernel] = HOCKET_CHOSEN(T, dkv, s);
     const unsigned blocks = detail::tiles(s.prefix) + detail::tiles(s.keys);
     launch(device, name, {{blocks, sizes.kv_heads, batch}, {threads, 1, 1}, 0}, kernel, sizes, from, up,
            key_gradients<T>{detail::lines_of(to.dk, s.width), detail::lines_of(to.dv, s.width),
                             detail::lines_of(to.dprefix_k, s.width), detail::lines_of(to.dprefix_v, s.width)});
   }
 }
+#undef HOCKET_CHOSEN
 #undef HOCKET_BY_WIDTH
 
 }  // namespace hocket::kernels::attention::gpu

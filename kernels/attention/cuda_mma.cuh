@@ -4,7 +4,7 @@
 // by packing pairs (fragment maps: PTX manual, "Matrix fragments for mma.m16n8k16").
 #pragma once
 
-#include <hocket/kernels/attention/cuda_walk.cuh>
+#include <hocket/kernels/attention/cuda_dropout.cuh>
 
 namespace hocket::kernels::attention::gpu {
 
@@ -144,6 +144,21 @@ HOCKET_DEVICE bool open(const facts& s, const item& at, bool own, int end, int i
   return (!s.causal || nearest >= 0) && (s.window == 0 || (-nearest < window && furthest < window));
 }
 
+/// Dropout's bytes for a warp of 16 queries and 8 N keys: block (query, n) has index query + 16 n.
+template <unsigned N>
+HOCKET_DEVICE unsigned keep_of_queries(const facts& s, unsigned b, unsigned h, bool own, int first_query,
+                                       int first_key) {
+  return keep_bytes<16 * N>(s, [&](unsigned index) {
+    return keep_block(s, b, h, first_query + static_cast<int>(index % 16), own,
+                      first_key + 8 * static_cast<int>(index / 16));
+  });
+}
+
+/// Whether the probability in register e of the n-th accumulator stays; the whole warp asks.
+HOCKET_DEVICE bool stays_of_query(unsigned keep, unsigned n, unsigned e) {
+  return keep_of(keep, static_cast<unsigned>(row_of_sum(e)) + 16 * n) >> (2 * (cu::lane() % 4) + e % 2) & 1u;
+}
+
 /// Walks over tiles: `fetch(walk, stage)` starts the copies of one, `use(walk, stage)` computes with it.
 template <unsigned Stages, class Walk, class Fetch, class Use>
 HOCKET_DEVICE void stream(const facts& s, Walk now, Fetch fetch, Use use) {
@@ -174,7 +189,7 @@ HOCKET_DEVICE void stream(const facts& s, Walk now, Fetch fetch, Use use) {
 }
 
 /// out and lse for the 64 queries first ... of head h of item b.
-template <unsigned D, class T>
+template <unsigned D, bool Drops, class T>
 HOCKET_DEVICE void forward_mma(const facts& s, const sources<T>& in, const lines<T>& out, float* lse, unsigned b,
                                unsigned h, int first) {
   constexpr unsigned keys = mma_tile<D>::keys, N = keys / 8;
@@ -228,6 +243,12 @@ HOCKET_DEVICE void forward_mma(const facts& s, const sources<T>& in, const lines
       score[n][e] = best[e / 2] == -INFINITY ? 0.0f : cu::exp_of(score[n][e] - best[e / 2]);
       sum[e / 2] += score[n][e];
     }
+    if constexpr (Drops) {
+      const unsigned keep = keep_of_queries<N>(s, b, h, own, mine, j0);
+      HOCKET_UNROLL
+      for (unsigned n = 0; n < N; ++n) HOCKET_UNROLL
+      for (unsigned e = 0; e < 4; ++e) score[n][e] = stays_of_query(keep, n, e) ? score[n][e] : 0.0f;
+    }
     HOCKET_UNROLL
     for (unsigned n = 0; n < D / 8; ++n) HOCKET_UNROLL
     for (unsigned e = 0; e < 4; ++e) mixed[n][e] *= shrink[e / 2];
@@ -242,7 +263,7 @@ HOCKET_DEVICE void forward_mma(const facts& s, const sources<T>& in, const lines
   for (unsigned r = 0; r < 2; ++r) {
     HOCKET_UNROLL
     for (unsigned step = 2; step > 0; step /= 2) sum[r] += cu::shfl_xor(sum[r], step);
-    scale[r] = sum[r] > 0 ? 1.0f / sum[r] : 0.0f;
+    scale[r] = sum[r] > 0 ? kept_scale<Drops>(s) / sum[r] : 0.0f;
     const int i = mine + row_of_sum(2 * r);
     if (cu::lane() % 4 == 0 && cu::inside(i < static_cast<int>(s.queries)))
       lse[fact_at(s, b, h, i)] = sum[r] > 0 ? peak[r] + logf(sum[r]) : -INFINITY;
@@ -252,7 +273,7 @@ HOCKET_DEVICE void forward_mma(const facts& s, const sources<T>& in, const lines
 }
 
 /// dq for the 64 queries first ... of head h of item b.
-template <unsigned D, class T>
+template <unsigned D, bool Drops, class T>
 HOCKET_DEVICE void dq_mma(const facts& s, const sources<T>& in, const upstream<T>& up, const lines<T>& dq, unsigned b,
                           unsigned h, int first) {
   constexpr unsigned keys = mma_tile<D>::back_keys, N = keys / 8;
@@ -291,6 +312,12 @@ HOCKET_DEVICE void dq_mma(const facts& s, const sources<T>& in, const upstream<T
     float score[N][4] = {}, dp[N][4] = {};
     times_rows<D, T>(score, left(q), tile, 2 * keys * stage);
     times_rows<D, T>(dp, left(dout), tile, 2 * keys * stage + keys);
+    if constexpr (Drops) {
+      const unsigned keep = keep_of_queries<N>(s, b, h, own, mine, j0);
+      HOCKET_UNROLL
+      for (unsigned n = 0; n < N; ++n) HOCKET_UNROLL
+      for (unsigned e = 0; e < 4; ++e) dp[n][e] = stays_of_query(keep, n, e) ? s.drop.scale * dp[n][e] : 0.0f;
+    }
     const bool masked = !open(s, at, own, end, mine, 16, j0, static_cast<int>(keys));
     HOCKET_UNROLL
     for (unsigned n = 0; n < N; ++n) HOCKET_UNROLL
@@ -313,7 +340,7 @@ HOCKET_DEVICE void dq_mma(const facts& s, const sources<T>& in, const upstream<T
 
 /// dk and dv for the 64 keys of a block: of item b, or of a prefix that `mine.items` items from b on share. Scores are
 /// computed transposed, (keys, queries), so that their rows are the rows of the sums.
-template <unsigned D, class T>
+template <unsigned D, bool Drops, class T>
 HOCKET_DEVICE void dkv_mma(const facts& s, const sources<T>& in, const upstream<T>& up, const key_gradients<T>& to,
                            unsigned b, unsigned kv_head, const key_block& mine) {
   using sizes = mma_tile<D>;
@@ -374,14 +401,34 @@ HOCKET_DEVICE void dkv_mma(const facts& s, const sources<T>& in, const upstream<
                         ? cu::exp_of(score_of(s, score[n][e], walk.b, walk.head, mine.own, i, j) - lse)
                         : 0.0f;
     }
+    unsigned stays = 0;  // bit 4 n + e: of score[n][e]
+    if constexpr (Drops) {
+      // block (query, group) of the warp's 16 keys has index query + queries x group
+      const unsigned keep = keep_bytes<2 * queries>(s, [&](unsigned index) {
+        return keep_block(s, walk.b, walk.head, i0 + static_cast<int>(index % queries), mine.own,
+                          j0 + 8 * static_cast<int>(index / queries));
+      });
+      HOCKET_UNROLL
+      for (unsigned n = 0; n < N; ++n) HOCKET_UNROLL
+      for (unsigned e = 0; e < 4; ++e) {
+        const unsigned index = static_cast<unsigned>(column_of_sum(n, e)) + queries * (e / 2);
+        stays |= (keep_of(keep, index) >> cu::lane() / 4 & 1u) << (4 * n + e);
+      }
+    }
+    const auto kept = [&](unsigned n, unsigned e, float x) { return !Drops || stays >> (4 * n + e) & 1u ? x : 0.0f; };
     unsigned packed[N / 2][4];
-    pack<T>(packed, score);
+    float weights[N][4];
+    HOCKET_UNROLL
+    for (unsigned n = 0; n < N; ++n) HOCKET_UNROLL
+    for (unsigned e = 0; e < 4; ++e) weights[n][e] = kept(n, e, score[n][e]);
+    pack<T>(packed, weights);
     mix_rows<D, T>(dv, packed, tile, row + queries);
     times_rows<D, T>(dp, left(1), tile, row + queries);
     HOCKET_UNROLL
     for (unsigned n = 0; n < N; ++n) HOCKET_UNROLL
     for (unsigned e = 0; e < 4; ++e)
-      score[n][e] *= dp[n][e] - sdelta(queries * stage + static_cast<unsigned>(column_of_sum(n, e)));
+      score[n][e] *= kept(n, e, kept_scale<Drops>(s) * dp[n][e]) -
+                     sdelta(queries * stage + static_cast<unsigned>(column_of_sum(n, e)));
     pack<T>(packed, score);
     mix_rows<D, T>(dk, packed, tile, row);
   };
@@ -391,7 +438,7 @@ HOCKET_DEVICE void dkv_mma(const facts& s, const sources<T>& in, const upstream<
   const std::uint32_t* const starts = mine.own ? s.key_starts : nullptr;
   const int end = writable(starts, keys.end, mine.own ? s.keys : s.prefix);
   const lines<T>&to_k = mine.own ? to.dk : to.dprefix_k, &to_v = mine.own ? to.dv : to.dprefix_v;
-  const float by_k[2] = {s.scale, s.scale}, by_v[2] = {1.0f, 1.0f};
+  const float by_k[2] = {s.scale, s.scale}, by_v[2] = {kept_scale<Drops>(s), kept_scale<Drops>(s)};
   put_sums(start_of(to_k, b, kv_head, starts), to_k.row, j0, end, s.width, dk, by_k);
   put_sums(start_of(to_v, b, kv_head, starts), to_v.row, j0, end, s.width, dv, by_v);
 }

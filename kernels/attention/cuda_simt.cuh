@@ -3,7 +3,7 @@
 // block's tile and columns t % 8 + 8 c of the tile it meets, so the 8 threads of a row lie in one warp.
 #pragma once
 
-#include <hocket/kernels/attention/cuda_walk.cuh>
+#include <hocket/kernels/attention/cuda_dropout.cuh>
 
 namespace hocket::kernels::attention::gpu {
 
@@ -82,6 +82,21 @@ HOCKET_DEVICE void mix(float (&sums)[R][W], Weights& weights, TileB& b, unsigned
   }
 }
 
+/// Dropout's bytes for a warp whose `Lines` lines are queries: block (line, c) has index line + Lines c.
+template <unsigned Lines, unsigned C>
+HOCKET_DEVICE unsigned keep_of_queries(const facts& s, unsigned b, unsigned h, bool own, int first_query,
+                                       int first_key) {
+  return keep_bytes<Lines * C>(s, [&](unsigned index) {
+    return keep_block(s, b, h, first_query + static_cast<int>(Lines * cu::warp() + index % Lines), own,
+                      first_key + 8 * static_cast<int>(index / Lines));
+  });
+}
+/// Whether the probability of the query of `line` and the thread's c-th key stays; the whole warp asks.
+template <unsigned Lines>
+HOCKET_DEVICE bool stays_of_query(unsigned keep, unsigned line, unsigned c) {
+  return keep_of(keep, line % Lines + Lines * c) >> cu::thread_x() % 8 & 1u;
+}
+
 /// Over the 8 threads of a row, in a fixed tree.
 HOCKET_DEVICE float row_sum(float x) {
   HOCKET_UNROLL
@@ -90,7 +105,7 @@ HOCKET_DEVICE float row_sum(float x) {
 }
 
 /// out and lse for the queries first ... of head h of item b.
-template <unsigned D, class T>
+template <unsigned D, bool Drops, class T>
 HOCKET_DEVICE void forward_simt(const facts& s, const sources<T>& in, const lines<T>& out, float* lse, unsigned b,
                                 unsigned h, int first) {
   constexpr unsigned rows = simt_tile<D>::rows, keys = simt_tile<D>::keys;
@@ -139,6 +154,13 @@ HOCKET_DEVICE void forward_simt(const facts& s, const sources<T>& in, const line
       HOCKET_UNROLL
       for (unsigned w = 0; w < W; ++w) mixed[r][w] *= shrink;
     }
+    if constexpr (Drops) {
+      const unsigned keep = keep_of_queries<4 * R, C>(s, b, h, tile.own, first, tile.first);
+      HOCKET_UNROLL
+      for (unsigned r = 0; r < R; ++r) HOCKET_UNROLL
+      for (unsigned c = 0; c < C; ++c)
+        if (!stays_of_query<4 * R>(keep, line + r, c)) weights(line + r, column + 8 * c) = 0.0f;
+    }
     cu::sync_warp();
     mix<keys>(mixed, weights, sv, line, column);
     cu::sync();
@@ -148,14 +170,15 @@ HOCKET_DEVICE void forward_simt(const facts& s, const sources<T>& in, const line
   for (unsigned r = 0; r < R; ++r) {
     const int i = first + static_cast<int>(line + r);
     const float total = row_sum(sum[r]);
-    put_row(start_of(out, b, h, s.query_starts), out.row, i, end, s.width, mixed[r], total > 0 ? 1.0f / total : 0.0f);
+    put_row(start_of(out, b, h, s.query_starts), out.row, i, end, s.width, mixed[r],
+            total > 0 ? kept_scale<Drops>(s) / total : 0.0f);
     if (column == 0 && cu::inside(i < static_cast<int>(s.queries)))
       lse[fact_at(s, b, h, i)] = total > 0 ? peak[r] + logf(total) : -INFINITY;
   }
 }
 
 /// dq for the queries first ... of head h of item b.
-template <unsigned D, class T>
+template <unsigned D, bool Drops, class T>
 HOCKET_DEVICE void dq_simt(const facts& s, const sources<T>& in, const upstream<T>& up, const lines<T>& dq, unsigned b,
                            unsigned h, int first) {
   constexpr unsigned rows = simt_tile<D>::back_rows, keys = simt_tile<D>::back_keys;
@@ -180,6 +203,13 @@ HOCKET_DEVICE void dq_simt(const facts& s, const sources<T>& in, const upstream<
     float score[R][C] = {}, dp[R][C] = {};
     products<D>(score, sq, sk, line, column);
     products<D>(dp, sdout, sv, line, column);
+    if constexpr (Drops) {
+      const unsigned keep = keep_of_queries<4 * R, C>(s, b, h, tile.own, first, tile.first);
+      HOCKET_UNROLL
+      for (unsigned r = 0; r < R; ++r) HOCKET_UNROLL
+      for (unsigned c = 0; c < C; ++c)
+        dp[r][c] = stays_of_query<4 * R>(keep, line + r, c) ? s.drop.scale * dp[r][c] : 0.0f;
+    }
     HOCKET_UNROLL
     for (unsigned r = 0; r < R; ++r) HOCKET_UNROLL
     for (unsigned c = 0; c < C; ++c) {
@@ -201,7 +231,7 @@ HOCKET_DEVICE void dq_simt(const facts& s, const sources<T>& in, const upstream<
 }
 
 /// dk and dv for the keys first ... of a key/value head: of item b, or of a prefix that `items` items from b on share.
-template <unsigned D, class T>
+template <unsigned D, bool Drops, class T>
 HOCKET_DEVICE void dkv_simt(const facts& s, const sources<T>& in, const upstream<T>& up, const key_gradients<T>& to,
                             unsigned b, unsigned kv_head, const key_block& mine) {
   constexpr unsigned rows = simt_tile<D>::back_rows, queries = simt_tile<D>::back_keys;
@@ -232,6 +262,20 @@ HOCKET_DEVICE void dkv_simt(const facts& s, const sources<T>& in, const upstream
     float score[R][C] = {}, dp[R][C] = {};
     products<D>(score, sk, sq, line, column);
     products<D>(dp, sv, sdout, line, column);
+    unsigned stays = 0;  // bit C r + c: of score[r][c]
+    if constexpr (Drops) {
+      // the warp's 4 R keys are one or two groups; block (query, group): query + queries x group
+      const unsigned keep = keep_bytes<queries * R / 2>(s, [&](unsigned index) {
+        return keep_block(s, walk.b, walk.head, walk.first() + static_cast<int>(index % queries), mine.own,
+                          mine.first + static_cast<int>(4 * R * cu::warp() + 8 * (index / queries)));
+      });
+      HOCKET_UNROLL
+      for (unsigned r = 0; r < R; ++r) HOCKET_UNROLL
+      for (unsigned c = 0; c < C; ++c) {
+        const unsigned key = line % (4 * R) + r;
+        stays |= (keep_of(keep, column + 8 * c + queries * (key / 8)) >> key % 8 & 1u) << (C * r + c);
+      }
+    }
     HOCKET_UNROLL
     for (unsigned r = 0; r < R; ++r) HOCKET_UNROLL
     for (unsigned c = 0; c < C; ++c) {
@@ -240,8 +284,9 @@ HOCKET_DEVICE void dkv_simt(const facts& s, const sources<T>& in, const upstream
       const float p = sees(s, at, tile.own, tile.end, i, j)
                           ? cu::exp_of(score_of(s, score[r][c], walk.b, walk.head, tile.own, i, j) - slse(at_query))
                           : 0.0f;
-      weights(line + r, at_query) = p;
-      slopes(line + r, at_query) = p * (dp[r][c] - sdelta(at_query));
+      const auto kept = [&](float x) { return !Drops || stays >> (C * r + c) & 1u ? x : 0.0f; };
+      weights(line + r, at_query) = kept(p);
+      slopes(line + r, at_query) = p * (kept(kept_scale<Drops>(s) * dp[r][c]) - sdelta(at_query));
     }
     cu::sync_warp();
     mix<queries>(dv, weights, sdout, line, column);
@@ -255,7 +300,7 @@ HOCKET_DEVICE void dkv_simt(const facts& s, const sources<T>& in, const upstream
   for (unsigned r = 0; r < R; ++r) {
     const int j = tile.first + static_cast<int>(line + r);
     put_row(start_of(to_k, b, kv_head, starts), to_k.row, j, end, s.width, dk[r], s.scale);
-    put_row(start_of(to_v, b, kv_head, starts), to_v.row, j, end, s.width, dv[r], 1.0f);
+    put_row(start_of(to_v, b, kv_head, starts), to_v.row, j, end, s.width, dv[r], kept_scale<Drops>(s));
   }
 }
 

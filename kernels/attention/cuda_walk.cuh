@@ -18,6 +18,12 @@ struct lines {
   bool vectors;
 };
 
+/// Dropout: shape.hpp's, in words. threshold 0: none, and the scale is 1.
+struct dropping {
+  unsigned seed_low, seed_high, stream_low, stream_high, threshold;
+  float scale;
+};
+
 /// Sizes and masks; shape.hpp says what they mean. bias may be null.
 struct facts {
   unsigned heads, kv_heads, queries, keys, width, prefix, window, batch;
@@ -26,6 +32,7 @@ struct facts {
   const std::uint32_t *query_lengths, *key_lengths, *query_starts, *key_starts;
   const float* bias;
   std::size_t bias_batch, bias_head, bias_row;
+  dropping drop;
 };
 
 template <class T>

@@ -11,4 +11,9 @@ HOCKET_INSTANCE void backward<float>(const cpu&, const shape&, const inputs<floa
 HOCKET_INSTANCE void backward<double>(const cpu&, const shape&, const inputs<double>&, const upstream<double>&,
                                       const gradients<double>&, double*) noexcept;
 
+HOCKET_INSTANCE void forward<bf16>(const cpu&, const shape&, const inputs<bf16>&, const outputs<bf16>&,
+                                   float*) noexcept;
+HOCKET_INSTANCE void backward<bf16>(const cpu&, const shape&, const inputs<bf16>&, const upstream<bf16>&,
+                                    const gradients<bf16>&, float*) noexcept;
+
 }  // namespace hocket::kernels::attention

@@ -58,11 +58,11 @@ std::vector<key<T>> visible(const shape& s, const inputs<T>& in, std::size_t b, 
   return seen;
 }
 
-/// One row: its keys, their probabilities, and the log-sum-exp.
+/// One row: its keys, their probabilities, what dropout multiplies these by, and the log-sum-exp.
 template <class T>
 struct row {
   std::vector<key<T>> keys;
-  std::vector<wide<T>> p;
+  std::vector<wide<T>> p, kept;
   wide<T> lse = -std::numeric_limits<wide<T>>::infinity();
 };
 
@@ -78,6 +78,8 @@ row<T> row_at(const shape& s, const inputs<T>& in, std::size_t b, std::size_t h,
     dot *= static_cast<wide<T>>(s.scale);
     if (in.bias.data && !key.prefix) dot += static_cast<wide<T>>(in.bias.at(b, h, i)[key.index]);
     r.p.push_back(dot);
+    const bool stays = s.drop.none() || attention::stays(s, b, h, i, !key.prefix, key.index);
+    r.kept.push_back(stays ? static_cast<wide<T>>(s.drop.scale) : 0);
     largest = largest < dot ? dot : largest;
   }
   wide<T> sum = 0;
@@ -102,7 +104,7 @@ void forward(const shape& s, const inputs<T>& in, rows_of<wide<T>> out, wide<T>*
         wide<T>* const o = out.at(b, h, i, in.lengths.query_starts);
         for (std::size_t d = 0; d < s.width; ++d) {
           o[d] = 0;
-          for (std::size_t j = 0; j < r.keys.size(); ++j) o[d] += r.p[j] * widen(r.keys[j].v[d]);
+          for (std::size_t j = 0; j < r.keys.size(); ++j) o[d] += r.kept[j] * r.p[j] * widen(r.keys[j].v[d]);
         }
         if (lse) lse[(b * s.heads + h) * s.queries + i] = r.lse;
       }
@@ -122,8 +124,8 @@ void clear(const rows_of<W>& x, std::size_t batch, std::size_t heads, std::size_
 
 }  // namespace detail
 
-/// Gradients of a loss whose gradient by out is dout (laid out as q):
-///   dV_j = sum_i P_ij dout_i;  dS_ij = P_ij (dout_i . v_j - sum_j' P_ij' dout_i . v_j');
+/// Gradients of a loss whose gradient by out is dout (laid out as q); Z_ij is what dropout multiplies P_ij by:
+///   dV_j = sum_i Z_ij P_ij dout_i;  dP_ij = Z_ij dout_i . v_j;  dS_ij = P_ij (dP_ij - sum_j' P_ij' dP_ij');
 ///   dQ_i = scale sum_j dS_ij k_j;  dK_j = scale sum_i dS_ij q_i;  prefix rows alike.
 template <class T>
 void backward(const shape& s, const inputs<T>& in, rows_of<const T> dout, const gradients<wide<T>>& g) {
@@ -144,6 +146,7 @@ void backward(const shape& s, const inputs<T>& in, rows_of<const T> dout, const 
         wide<T> mean = 0;
         for (std::size_t j = 0; j < dp.size(); ++j) {
           for (std::size_t d = 0; d < s.width; ++d) dp[j] += widen(d_out[d]) * widen(at.keys[j].v[d]);
+          dp[j] *= at.kept[j];
           mean += at.p[j] * dp[j];
         }
         for (std::size_t j = 0; j < dp.size(); ++j) {
@@ -154,7 +157,7 @@ void backward(const shape& s, const inputs<T>& in, rows_of<const T> dout, const 
           for (std::size_t d = 0; d < s.width; ++d) {
             g.dq.at(b, h, i, r.query_starts)[d] += ds * widen(key.k[d]);
             dk[d] += ds * widen(q[d]);
-            dv[d] += at.p[j] * widen(d_out[d]);
+            dv[d] += at.kept[j] * at.p[j] * widen(d_out[d]);
           }
         }
       }

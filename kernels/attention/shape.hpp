@@ -13,6 +13,9 @@
 // -infinity; its gradients are zeros.
 //
 // Grouped heads: query head h reads key/value head h / (heads / kv_heads).
+//
+// Dropout (Srivastava et al., 2014) as PyTorch has it: P_ij becomes 0 with probability p, else P_ij / (1 - p), after
+// the softmax, whose log-sum-exp knows nothing of it.
 #pragma once
 
 #include <cmath>
@@ -21,8 +24,29 @@
 #include <type_traits>
 
 #include <hocket/core/error.hpp>
+#include <hocket/core/rng.hpp>
 
 namespace hocket::kernels::attention {
+
+/// Which probabilities are dropped: a pure function of (seed, stream, row, column), on every device and in every order,
+/// so that the backward pass makes the masks again. See `stays`.
+struct dropout {
+  std::uint64_t seed = 0, stream = 0;
+  std::uint32_t threshold = 0;  ///< a probability whose 16 bits are below is dropped; 0: none is
+  double scale = 1;             ///< of the probabilities that stay
+  std::size_t first_item = 0;   ///< where a call sees a part of a batch: what its item 0 is there
+
+  bool none() const { return threshold == 0; }
+};
+inline constexpr std::size_t dropout_group = 8;  ///< keys of one Philox block, 16 bits each
+
+/// p in [0, 1), rounded to a multiple of 2^-16; the scale is exact for the rounded one.
+inline dropout make_dropout(double p, std::uint64_t seed, std::uint64_t stream) {
+  expects(p >= 0 && p < 1, errc::bad_option, "attention: dropout of ", p, "; it must be at least 0 and below 1");
+  const double parts = std::round(p * 0x1p16);
+  const auto threshold = static_cast<std::uint32_t>(parts < 0xffffp0 ? parts : 0xffffp0);
+  return {seed, stream, threshold, 1 / (1 - static_cast<double>(threshold) * 0x1p-16)};
+}
 
 struct shape {
   std::size_t batch = 0;     ///< B, items
@@ -35,10 +59,32 @@ struct shape {
   bool causal = false;
   std::size_t window = 0;  ///< 0: no window
   double scale = 1;        ///< of the scores; see usual_scale
+  dropout drop = {};       ///< of the probabilities
 };
 
 /// 1 / sqrt(D): unit variance of a product of unit normal rows.
 inline double usual_scale(std::size_t width) { return 1 / std::sqrt(static_cast<double>(width)); }
+
+/// Groups of dropout_group keys a query: those of the prefix, then those of its own.
+inline std::size_t prefix_groups(const shape& s) { return (s.prefix + dropout_group - 1) / dropout_group; }
+inline std::size_t dropout_groups(const shape& s) {
+  return prefix_groups(s) + (s.keys + dropout_group - 1) / dropout_group;
+}
+/// The first Philox block of query i of head h of item b.
+inline std::uint64_t dropout_row(const shape& s, std::size_t b, std::size_t h, std::size_t i) {
+  return (((b + s.drop.first_item) * std::uint64_t{s.heads} + h) * s.queries + i) * dropout_groups(s);
+}
+/// Whether the probability of one key (own ones and those of the prefix count from 0) stays for query i of head h of
+/// item b. Key j of a group takes half j % 2, the low one first, of word j / 2 of the group's Philox4x32-10 block.
+inline bool stays(const shape& s, std::size_t b, std::size_t h, std::size_t i, bool own, std::size_t key) {
+  const std::uint64_t block = dropout_row(s, b, h, i) + (own ? prefix_groups(s) : 0) + key / dropout_group;
+  const dropout& d = s.drop;
+  const auto words = philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
+                                 static_cast<std::uint32_t>(d.stream), static_cast<std::uint32_t>(d.stream >> 32)},
+                                {static_cast<std::uint32_t>(d.seed), static_cast<std::uint32_t>(d.seed >> 32)});
+  const std::size_t j = key % dropout_group;
+  return (words[j / 2] >> (j % 2 * 16) & 0xffff) >= d.threshold;
+}
 
 /// Element d of row t of head h of item b lies at data[b batch + h head + t row + d]; where the rows of all items are
 /// packed without padding (ragged::query_starts, key_starts) at data[(starts[b] + t) row + h head + d].
@@ -103,6 +149,8 @@ inline void require_shape(const shape& s) {
           " query heads cannot share ", s.kv_heads, " key/value heads; the first must be a multiple of the second");
   expects(s.width >= 1, errc::unsupported_shape, "attention: a head of width 0 has no scores");
   expects(std::isfinite(s.scale), errc::bad_option, "attention: scale is ", s.scale, "; it must be finite");
+  expects(s.drop.threshold < 0x10000, errc::bad_option, "attention: a dropout threshold of ", s.drop.threshold,
+          "; it must be below 2^16");
 }
 
 /// Two products of width D a pair of query and key, masked or not.
@@ -128,15 +176,17 @@ inline double bytes_backward(const shape& s, std::size_t element) {
 inline double promise_probability(const shape& s, double score) {
   return (static_cast<double>(s.width) + 9) * score + static_cast<double>(s.keys + s.prefix) + 8;
 }
-/// out: in epsilon x max |v| over the visible keys: the probabilities' errors, and one rounding a term.
+/// out: in epsilon x max |v| over the visible keys: the probabilities' errors, and one rounding a term; all of them as
+/// large as dropout makes what stays.
 inline double promise_forward(const shape& s, double score) {
-  return promise_probability(s, score) + static_cast<double>(s.keys + s.prefix) + 4;
+  return (promise_probability(s, score) + static_cast<double>(s.keys + s.prefix) + 4) * s.drop.scale;
 }
 /// Gradients, in epsilon x the sum of P |dout| |v| |k| (dq, dk) or P |dout| (dv): dP and the row's sum of dout out are
 /// D terms each and carry the errors of P and out; sums over rows add one rounding a term.
 inline double promise_backward(const shape& s, double score) {
-  return 4 * promise_forward(s, score) + 2 * static_cast<double>(s.width) +
-         static_cast<double>(s.queries * (s.heads / s.kv_heads) + 8);
+  return 4 * promise_forward(s, score) +
+         (2 * static_cast<double>(s.width) + static_cast<double>(s.queries * (s.heads / s.kv_heads) + 8)) *
+             s.drop.scale;
 }
 
 }  // namespace hocket::kernels::attention

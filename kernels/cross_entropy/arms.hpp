@@ -9,7 +9,7 @@
 
 namespace hocket::kernels::cross_entropy {
 
-enum class pass { forward, backward };
+using hocket::pass;
 
 /// What an arm is asked to do.
 struct problem {
@@ -20,8 +20,8 @@ struct problem {
 template <Real T>
 struct passes {
   void (*forward)(const cpu&, const view<const T, 2>& z, const targets<T>&, const view<T, 1>& loss,
-                  const view<T, 1>& lse) noexcept;
-  void (*backward)(const cpu&, const view<const T, 2>& z, const targets<T>&, const view<const T, 1>& lse, T scale,
+                  const view<T, 2>& kept) noexcept;
+  void (*backward)(const cpu&, const view<const T, 2>& z, const targets<T>&, const view<const T, 2>& kept, T scale,
                    bool add, const view<T, 2>& dz) noexcept;
 };
 template <Real T>
@@ -32,9 +32,12 @@ inline bool any_problem(const problem&) { return true; }
 inline double promise_of(const problem& p) { return static_cast<double>(p.size.classes) + 6; }
 inline double flops_of(const problem& p) { return 6.0 * static_cast<double>(p.size.rows * p.size.classes); }
 /// z read; z read and dz written.
+inline double bytes_of(const problem& p, std::size_t element) {
+  return (p.which == pass::forward ? 1.0 : 2.0) * static_cast<double>(p.size.rows * p.size.classes * element);
+}
 template <Real T>
-double bytes_of(const problem& p) {
-  return (p.which == pass::forward ? 1.0 : 2.0) * static_cast<double>(p.size.rows * p.size.classes * sizeof(T));
+double dense_bytes(const problem& p) {
+  return bytes_of(p, sizeof(T));
 }
 
 /// Every arm for T.
@@ -46,7 +49,7 @@ std::vector<cross_entropy_arm<T>> arms() {
            &any_problem,
            &promise_of,
            &flops_of,
-           &bytes_of<T>,
+           &dense_bytes<T>,
            {&forward<T>, &backward<T>}}};
 }
 

@@ -12,7 +12,7 @@
 
 namespace hocket::kernels::embedding {
 
-enum class pass { forward, backward };
+using hocket::pass;
 
 /// What an arm is asked to do. The backward pass is that of one table.
 struct problem {
@@ -39,10 +39,13 @@ inline double flops_of(const problem& p) {
          (p.which == pass::forward ? static_cast<double>(p.size.tables) - 1 : 1.0);
 }
 /// Rows of tables read and y written; dy read, dtable read and written.
-template <Real T>
-double bytes_of(const problem& p) {
-  return static_cast<double>(p.size.rows * p.size.columns * sizeof(T)) *
+inline double bytes_of(const problem& p, std::size_t element) {
+  return static_cast<double>(p.size.rows * p.size.columns * element) *
          (p.which == pass::forward ? static_cast<double>(p.size.tables) + 1 : 3.0);
+}
+template <Real T>
+double dense_bytes(const problem& p) {
+  return bytes_of(p, sizeof(T));
 }
 
 /// Every arm for T.
@@ -54,7 +57,7 @@ std::vector<embedding_arm<T>> arms() {
            &any_problem,
            &promise_of,
            &flops_of,
-           &bytes_of<T>,
+           &dense_bytes<T>,
            {&forward<T>, &backward<T>}}};
 }
 

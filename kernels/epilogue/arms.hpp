@@ -10,7 +10,7 @@
 
 namespace hocket::kernels::epilogue {
 
-enum class pass { forward, backward };
+using hocket::pass;
 
 /// What an arm is asked to do.
 struct problem {
@@ -36,9 +36,12 @@ inline double flops_of(const problem& p) {
   return p.which == pass::forward ? flops_forward(p.size) : flops_backward(p.size);
 }
 /// x, residual, u and y; dy, u and du.
+inline double bytes_of(const problem& p, std::size_t element) {
+  return (p.which == pass::forward ? 4.0 : 3.0) * static_cast<double>(p.size.rows * p.size.columns * element);
+}
 template <Real T>
-double bytes_of(const problem& p) {
-  return (p.which == pass::forward ? 4.0 : 3.0) * static_cast<double>(p.size.rows * p.size.columns * sizeof(T));
+double dense_bytes(const problem& p) {
+  return bytes_of(p, sizeof(T));
 }
 
 /// Every arm for T.
@@ -50,7 +53,7 @@ std::vector<epilogue_arm<T>> arms() {
            &any_problem,
            &promise_of,
            &flops_of,
-           &bytes_of<T>,
+           &dense_bytes<T>,
            {&forward<T>, &backward<T>}}};
 }
 

@@ -18,9 +18,11 @@
 #include <cstdint>
 #include <limits>
 #include <type_traits>
+#include <utility>
 
 #include <hocket/core/config.hpp>
 #include <hocket/core/dtype.hpp>
+#include <hocket/core/half.hpp>
 #include <hocket/core/parallel.hpp>
 #include <hocket/core/simd.hpp>
 #include <hocket/core/view.hpp>
@@ -32,30 +34,63 @@ inline constexpr std::size_t rows_per_tile = 64;
 inline std::size_t tiles_of(std::size_t rows) { return (rows + rows_per_tile - 1) / rows_per_tile; }
 
 /// Rows of one pass. Pointers to what is absent are null; u is written by the forward pass and read by the backward
-/// pass, y and u may be x.
-template <Real T>
+/// pass, y and u may be x where S is T. S, the type that outputs are kept in, is T or, for f32, bf16.
+///
+/// Masks are made by first_row, the row's number in the whole matrix, if these columns are all it has; for some of its
+/// columns they are given: -1 where an element stays and 0 where it does not (keep_groups).
+template <Real T, class S = T>
 struct forward_rows_of {
-  std::size_t rows, columns, first_row;  ///< first_row: of the whole matrix, for dropout
+  std::size_t rows, columns, first_row;
   const T* x;
   std::size_t ldx;
   const T* bias;
   const T* residual;
   std::size_t ldresidual;
-  T* u;
+  S* u;
   std::size_t ldu;
-  T* y;
+  S* y;
   std::size_t ldy;
+  const std::int32_t* keep = nullptr;
+  std::size_t ldkeep = 0;
+  bool far = false;  ///< u is not read soon: it may be written past the caches
+
+  /// What lies `row` rows further down and `column` columns further right; masks stay where they are.
+  forward_rows_of from(std::size_t row, std::size_t column) const {
+    forward_rows_of rest = *this;
+    rest.rows -= row;
+    rest.first_row += row;
+    rest.x += row * ldx + column;
+    if (bias) rest.bias += column;
+    if (residual) rest.residual += row * ldresidual + column;
+    if (u) rest.u += row * ldu + column;
+    rest.y += row * ldy + column;
+    return rest;
+  }
 };
-template <Real T>
+template <Real T, class S = T>
 struct backward_rows_of {
   std::size_t rows, columns, first_row;
-  const T* dy;
+  const S* dy;
   std::size_t lddy;
-  const T* u;  ///< null without an activation
+  const S* u;  ///< null without an activation
   std::size_t ldu;
-  T* du;  ///< may be dy
+  T* du;  ///< may be dy where S is T
   std::size_t lddu;
   T* sums;  ///< (columns), added to; may be null
+  const std::int32_t* keep = nullptr;
+  std::size_t ldkeep = 0;
+
+  /// As above.
+  backward_rows_of from(std::size_t row, std::size_t column) const {
+    backward_rows_of rest = *this;
+    rest.rows -= row;
+    rest.first_row += row;
+    rest.dy += row * lddy + column;
+    if (u) rest.u += row * ldu + column;
+    rest.du += row * lddu + column;
+    if (sums) rest.sums += column;
+    return rest;
+  }
 };
 
 }  // namespace hocket::kernels::epilogue
@@ -66,25 +101,43 @@ struct backward_rows_of {
 namespace hocket::kernels::epilogue {
 
 /// On the calling thread.
-template <Real T>
-void forward_rows(activation act, const dropout& drop, const forward_rows_of<T>& in) noexcept {
+template <Real T, class S = T>
+void forward_rows(activation act, const dropout& drop, const forward_rows_of<T, S>& in) noexcept {
   switch (best_isa()) {
 #if defined(__x86_64__)
-    case isa::avx512: return avx512::forward_rows<T>(act, drop, in);
-    case isa::avx2: return avx2::forward_rows<T>(act, drop, in);
+    case isa::avx512: return avx512::forward_rows<T, S>(act, drop, in);
+    case isa::avx2: return avx2::forward_rows<T, S>(act, drop, in);
 #endif
-    default: return baseline::forward_rows<T>(act, drop, in);
+    default: return baseline::forward_rows<T, S>(act, drop, in);
   }
 }
-template <Real T>
-void backward_rows(activation act, const dropout& drop, const backward_rows_of<T>& in) noexcept {
+template <Real T, class S = T>
+void backward_rows(activation act, const dropout& drop, const backward_rows_of<T, S>& in) noexcept {
   switch (best_isa()) {
 #if defined(__x86_64__)
-    case isa::avx512: return avx512::backward_rows<T>(act, drop, in);
-    case isa::avx2: return avx2::backward_rows<T>(act, drop, in);
+    case isa::avx512: return avx512::backward_rows<T, S>(act, drop, in);
+    case isa::avx2: return avx2::backward_rows<T, S>(act, drop, in);
 #endif
-    default: return baseline::backward_rows<T>(act, drop, in);
+    default: return baseline::backward_rows<T, S>(act, drop, in);
   }
+}
+/// The masks of group `group` of `rows` rows from first_row on, of a matrix with `columns` columns: keep (rows, 64).
+inline void keep_groups(const dropout& drop, std::size_t columns, std::size_t first_row, std::size_t rows,
+                        std::size_t group, std::int32_t* keep) noexcept {
+  const std::size_t groups = (columns + dropout_group - 1) / dropout_group;
+  switch (best_isa()) {
+#if defined(__x86_64__)
+    case isa::avx512: return avx512::keep_groups(drop, first_row * groups + group, groups, rows, keep);
+    case isa::avx2: return avx2::keep_groups(drop, first_row * groups + group, groups, rows, keep);
+#endif
+    default: return baseline::keep_groups(drop, first_row * groups + group, groups, rows, keep);
+  }
+}
+
+/// Rows of bf16 to f32.
+inline void widen_rows(std::size_t rows, std::size_t columns, const bf16* x, std::size_t ldx, float* y,
+                       std::size_t ldy) noexcept {
+  backward_rows<float, bf16>(activation::none, {}, {rows, columns, 0, x, ldx, nullptr, 0, y, ldy, nullptr});
 }
 
 /// y = residual + keep(act(x + bias)); bias (columns), residual (rows, columns) and u may be empty.

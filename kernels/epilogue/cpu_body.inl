@@ -3,38 +3,38 @@
 
 namespace hocket::kernels::epilogue::HOCKET_SIMD_NS {
 
+#include <hocket/core/philox_lanes.inl>
 #include <hocket/core/simd_lanes.inl>
+#include <hocket/core/simd_lanes_bf16.inl>
 #include <hocket/kernels/softmax/exp.inl>
 
-/// factor[j] = 0 or scale for the 64 elements of a group (shape.hpp): sixteen Philox4x32-10 blocks side by side.
+/// keep[j] = -1 for those of the 64 elements of a group (shape.hpp) that stay, 0 for the others.
+inline void keep_group(const dropout& drop, std::uint64_t group, std::int32_t* keep) noexcept {
+  constexpr std::size_t blocks = dropout_group / 4, wide = lanes<std::uint32_t>;
+  for (std::size_t i = 0; i < blocks; i += wide) {
+    philox_words words[4];
+    philox_lanes(drop.seed, drop.stream, group * blocks + i, 1, words);
+    for (std::size_t w = 0; w < 4; ++w)
+      store<std::int32_t>(keep + w * blocks + i, reinterpret_cast<vec<std::int32_t>>(words[w] >= drop.threshold));
+  }
+}
+inline constexpr std::size_t mask_band = 32;  ///< rows whose masks are made at a time
+inline void keep_groups(const dropout& drop, std::uint64_t first, std::size_t next, std::size_t rows,
+                        std::int32_t* keep) noexcept {
+  for (std::size_t r = 0; r < rows; ++r) keep_group(drop, first + r * next, keep + r * dropout_group);
+}
+
+/// 0 or `scale` in every lane, by 0 or -1.
 template <class T>
-void keep_factors(const dropout& drop, std::uint64_t group, T* factor) noexcept {
-  constexpr std::size_t wide = 16;
-  std::uint32_t c0[wide], c1[wide], c2[wide], c3[wide];
-  for (std::size_t i = 0; i < wide; ++i) {
-    const std::uint64_t block = group * wide + i;
-    c0[i] = static_cast<std::uint32_t>(block);
-    c1[i] = static_cast<std::uint32_t>(block >> 32);
-    c2[i] = static_cast<std::uint32_t>(drop.stream);
-    c3[i] = static_cast<std::uint32_t>(drop.stream >> 32);
+HOCKET_ALWAYS_INLINE vec<T> factors(const std::int32_t* keep, T scale) {
+  if constexpr (std::is_same_v<T, float>) {
+    const vec<std::int32_t> all = reinterpret_cast<vec<std::int32_t>>(vec<T>{} + scale);
+    return reinterpret_cast<vec<T>>(load(keep) & all);
+  } else {
+    vec<T> out{};
+    for (std::size_t i = 0; i < lanes<T>; ++i) out[i] = keep[i] ? scale : T{0};
+    return out;
   }
-  auto k0 = static_cast<std::uint32_t>(drop.seed), k1 = static_cast<std::uint32_t>(drop.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    for (std::size_t i = 0; i < wide; ++i) {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53} * c0[i], p1 = std::uint64_t{0xCD9E8D57} * c2[i];
-      c0[i] = static_cast<std::uint32_t>(p1 >> 32) ^ c1[i] ^ k0;
-      c1[i] = static_cast<std::uint32_t>(p1);
-      c2[i] = static_cast<std::uint32_t>(p0 >> 32) ^ c3[i] ^ k1;
-      c3[i] = static_cast<std::uint32_t>(p0);
-    }
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
-  }
-  const T scale = static_cast<T>(drop.scale);
-  for (std::size_t i = 0; i < wide; ++i) factor[i] = c0[i] < drop.threshold ? T{0} : scale;
-  for (std::size_t i = 0; i < wide; ++i) factor[wide + i] = c1[i] < drop.threshold ? T{0} : scale;
-  for (std::size_t i = 0; i < wide; ++i) factor[2 * wide + i] = c2[i] < drop.threshold ? T{0} : scale;
-  for (std::size_t i = 0; i < wide; ++i) factor[3 * wide + i] = c3[i] < drop.threshold ? T{0} : scale;
 }
 
 /// Phi(x), and exp(-x^2 / 2) in `bell`.
@@ -62,31 +62,68 @@ HOCKET_ALWAYS_INLINE vec<T> normal_distribution(vec<T> x, vec<T>& bell) {
   }
 }
 
+/// 2^x to 8e-5 relative, 0 below -126: for results that are rounded to bf16.
+HOCKET_ALWAYS_INLINE vec<float> rough_power(vec<float> x) {
+  typedef std::int32_t whole __attribute__((vector_size(HOCKET_SIMD_BYTES)));
+  x = x < -126.0F ? vec<float>{} - 126.0F : x;  // NaN stays
+  const vec<float> shifted = x + 0x1.8p23F, f = x - (shifted - 0x1.8p23F);
+  const vec<float> power = ((0.05516976F * f + 0.24260893F) * f + 0.69326109F) * f + 0.99992824F;
+  return reinterpret_cast<vec<float>>(reinterpret_cast<whole>(power) + (reinterpret_cast<whole>(shifted) << 23));
+}
+/// Phi(x) to 2.5e-4 relative for x >= -5 (below, x Phi(x) is off by less than 3e-6): log2 Phi(-a) as a polynomial.
+HOCKET_ALWAYS_INLINE vec<float> rough_normal(vec<float> x) {
+  const vec<float> a = x < 0.0F ? -x : x;
+  vec<float> sum = vec<float>{} - 2.6991629e-04F;
+  for (const float c : {5.2973307e-03F, -4.6319265e-02F, -4.6690759e-01F, -1.1477889F, -1.0002284F}) sum = sum * a + c;
+  const vec<float> tail = rough_power(sum);
+  return x < 0.0F ? tail : 1.0F - tail;
+}
+
 template <class T>
 HOCKET_ALWAYS_INLINE vec<T> tanh_of(vec<T> x) {
   for (std::size_t i = 0; i < lanes<T>; ++i) x[i] = std::tanh(x[i]);  // poolers are small
   return x;
 }
 
-template <activation Act, class T>
+inline constexpr double tanh_linear = 1.59576912160573071176, tanh_cubic = 0.044715 * tanh_linear;  // 2 sqrt(2 / pi)
+inline constexpr int steep = 32;  ///< from here on gelu_tanh's slope is 0 or 1 in double
+
+/// The share (1 + tanh(x)) / 2 = 1 / (1 + exp(-2x)) of u that gelu_tanh gives, x = sqrt(2 / pi) (u + 0.044715 u^3), and
+/// exp(-|2x|) in `small`.
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> tanh_share(vec<T> u, vec<T>& small) {
+  const vec<T> twice = u * (u * u * T(tanh_cubic) + T(tanh_linear));
+  small = exp_of<T>(twice < T{0} ? twice : -twice);
+  return (twice < T{0} ? small : vec<T>{} + T{1}) / (T{1} + small);
+}
+
+/// S: the type that the result is kept in.
+template <activation Act, class T, class S>
 HOCKET_ALWAYS_INLINE vec<T> value_of(vec<T> u) {
   if constexpr (Act == activation::relu) {
     return u < T{0} ? vec<T>{} : u;  // NaN stays
+  } else if constexpr (Act == activation::gelu && std::is_same_v<S, bf16>) {
+    return u * rough_normal(u);
   } else if constexpr (Act == activation::gelu) {
     vec<T> bell{};
     return u * normal_distribution<T>(u, bell);
   } else if constexpr (Act == activation::tanh) {
     return tanh_of<T>(u);
+  } else if constexpr (Act == activation::gelu_tanh) {
+    vec<T> small{};
+    return u * tanh_share<T>(u, small);
   } else {
     return u;
   }
 }
 
-/// d act'(u).
-template <activation Act, class T>
+/// d act'(u); S: the type that u was kept in.
+template <activation Act, class T, class S>
 HOCKET_ALWAYS_INLINE vec<T> slope_of(vec<T> d, vec<T> u) {
   if constexpr (Act == activation::relu) {
     return u > T{0} ? d : (u == u ? vec<T>{} : u);
+  } else if constexpr (Act == activation::gelu && std::is_same_v<S, bf16>) {
+    return d * (rough_normal(u) + u * (0.39894228F * rough_power(u * u * -0.72134752F)));
   } else if constexpr (Act == activation::gelu) {
     vec<T> bell{};
     const vec<T> phi = normal_distribution<T>(u, bell);
@@ -94,96 +131,180 @@ HOCKET_ALWAYS_INLINE vec<T> slope_of(vec<T> d, vec<T> u) {
   } else if constexpr (Act == activation::tanh) {
     const vec<T> y = tanh_of<T>(u);
     return d * (T{1} - y * y);
+  } else if constexpr (Act == activation::gelu_tanh) {
+    u = u < T{-steep}  ? vec<T>{} - T{steep}
+        : u > T{steep} ? vec<T>{} + T{steep}
+                       : u;  // flat outside, where squares overflow
+    vec<T> small{};
+    const vec<T> share = tanh_share<T>(u, small), whole = T{1} + small;
+    const vec<T> rise = small / (whole * whole) * (u * u * T(3 * tanh_cubic) + T(tanh_linear));
+    return d * (share + u * rise);
   } else {
     return d;
   }
 }
 
-/// `count` <= lanes elements of x from j on.
-template <class T>
-HOCKET_ALWAYS_INLINE vec<T> take(const T* x, std::size_t count) {
-  return count == lanes<T> ? load(x) : load_some(x, count, T{0});
-}
-template <class T>
-HOCKET_ALWAYS_INLINE void put(T* x, std::size_t count, vec<T> value) {
-  if (count == lanes<T>)
-    store<T>(x, value);
+/// A register of x, or with `Whole` false its first `count` elements; S is T or, for f32, bf16.
+template <bool Whole, class T, class S>
+HOCKET_ALWAYS_INLINE vec<T> take(const S* x, std::size_t count) {
+  if constexpr (Whole)
+    return load(x);
   else
-    store_some<T>(x, count, value);
+    return load_some(x, count, T{0});
+}
+template <bool Whole, class T, class S>
+HOCKET_ALWAYS_INLINE void put(S* x, std::size_t count, vec<T> value) {
+  if constexpr (Whole)
+    store(x, value);
+  else
+    store_some(x, count, value);
 }
 
-template <activation Act, class T>
-void forward_row(const dropout& drop, std::uint64_t first_group, std::size_t n, const T* x, const T* bias,
-                 const T* residual, T* u, T* y) noexcept {
-  alignas(alignment) T factor[dropout_group];
-  const bool drops = !drop.none();
-  for (std::size_t j0 = 0; j0 < n; j0 += dropout_group) {
-    const std::size_t end = n - j0 < dropout_group ? n : j0 + dropout_group;
-    if (drops) keep_factors<T>(drop, first_group + j0 / dropout_group, factor);
-    for (std::size_t j = j0; j < end; j += lanes<T>) {
-      const std::size_t count = end - j < lanes<T> ? end - j : lanes<T>;
-      vec<T> value = take(x + j, count);
-      if (bias) value += take(bias + j, count);
-      if (u) put<T>(u + j, count, value);
-      value = value_of<Act, T>(value);
-      if (drops) value *= load(factor + (j - j0));
-      if (residual) value += take(residual + j, count);
-      put<T>(y + j, count, value);
+/// Past the caches where x is aligned for it. f32 and f64 only: half a register would leave lines half written.
+template <class T, class S>
+HOCKET_ALWAYS_INLINE void put_far(S* x, vec<T> value) {
+#if defined(__x86_64__)
+  if constexpr (std::is_same_v<S, T>) {
+    if (reinterpret_cast<std::uintptr_t>(x) % HOCKET_SIMD_BYTES == 0) {
+#if defined(__clang__)
+      __builtin_nontemporal_store(value, reinterpret_cast<vec<T>*>(x));
+#else
+      const vec<float> bits = reinterpret_cast<vec<float>>(value);
+      float* const to = reinterpret_cast<float*>(x);
+#if HOCKET_SIMD_BYTES == 64
+      __builtin_ia32_movntps512(to, bits);
+#elif HOCKET_SIMD_BYTES == 32
+      __builtin_ia32_movntps256(to, bits);
+#else
+      __builtin_ia32_movntps(to, bits);
+#endif
+#endif
+      return;
+    }
+  }
+#endif
+  store(x, value);
+}
+
+/// `count` <= lanes columns of every row. keep: null, or the masks of the first of them. Arguments are copies: the
+/// compiler cannot know that outputs do not lie over them.
+template <activation Act, bool Drops, bool Whole, class T, class S>
+void forward_panel(const forward_rows_of<T, S> in, std::size_t count, const std::int32_t* keep, std::size_t ldkeep,
+                   T scale) noexcept {
+  const T *x = in.x, *residual = in.residual;
+  S *u = in.u, *y = in.y;
+  const vec<T> bias = in.bias ? take<Whole, T>(in.bias, count) : vec<T>{};
+  for (std::size_t r = 0; r < in.rows; ++r) {
+    vec<T> value = take<Whole, T>(x, count);
+    if (in.bias) value += bias;
+    if (u) {
+      if (Whole && in.far)
+        put_far<T>(u, value);
+      else
+        put<Whole, T>(u, count, value);
+      u += in.ldu;
+    }
+    value = value_of<Act, T, S>(value);
+    if constexpr (Drops) {
+      value *= factors<T>(keep, scale);
+      keep += ldkeep;
+    }
+    if (residual) {
+      value += take<Whole, T>(residual, count);
+      residual += in.ldresidual;
+    }
+    put<Whole, T>(y, count, value);
+    x += in.ldx;
+    y += in.ldy;
+  }
+}
+template <activation Act, bool Drops, bool Whole, class T, class S>
+void backward_panel(const backward_rows_of<T, S> in, std::size_t count, const std::int32_t* keep, std::size_t ldkeep,
+                    T scale) noexcept {
+  const S *dy = in.dy, *u = in.u;
+  T* du = in.du;
+  vec<T> sum = in.sums ? take<Whole, T>(in.sums, count) : vec<T>{};
+  for (std::size_t r = 0; r < in.rows; ++r) {
+    vec<T> value = take<Whole, T>(dy, count);
+    if constexpr (Drops) {
+      value *= factors<T>(keep, scale);
+      keep += ldkeep;
+    }
+    if constexpr (Act != activation::none) {
+      value = slope_of<Act, T, S>(value, take<Whole, T>(u, count));
+      u += in.ldu;
+    }
+    put<Whole, T>(du, count, value);
+    sum += value;
+    dy += in.lddy;
+    du += in.lddu;
+  }
+  if (in.sums) put<Whole, T>(in.sums, count, sum);
+}
+
+/// panel(drops, whole, rows, count, masks, their rows' distance) for all of a pass: column after column, so that a bias
+/// stays in a register; where masks are made here, in bands of rows whose masks stay in L1.
+template <class T, class In, class Panel>
+HOCKET_ALWAYS_INLINE void walk(const dropout& drop, const In& in, Panel&& panel) noexcept {
+  const auto columns = [&](auto drops, const In& rows, std::size_t first, std::size_t last, const std::int32_t* keep,
+                           std::size_t ld) {
+    std::size_t j = first;
+    for (; j + lanes<T> <= last; j += lanes<T>)
+      panel(drops, std::true_type{}, rows.from(0, j), lanes<T>, keep + (j - first), ld);
+    if (j < last) panel(drops, std::false_type{}, rows.from(0, j), last - j, keep + (j - first), ld);
+  };
+  alignas(alignment) std::int32_t made[mask_band * dropout_group];
+  if (drop.none()) return columns(std::false_type{}, in, 0, in.columns, made, 0);
+  if (in.keep) return columns(std::true_type{}, in, 0, in.columns, in.keep, in.ldkeep);
+  const std::size_t groups = (in.columns + dropout_group - 1) / dropout_group;
+  for (std::size_t r = 0; r < in.rows; r += mask_band) {
+    const In band = in.from(r, 0);
+    In rows = band;
+    rows.rows = band.rows < mask_band ? band.rows : mask_band;
+    for (std::size_t g = 0; g < groups; ++g) {
+      keep_groups(drop, rows.first_row * groups + g, groups, rows.rows, made);
+      const std::size_t first = g * dropout_group;
+      columns(std::true_type{}, rows, first, in.columns - first < dropout_group ? in.columns : first + dropout_group,
+              made, dropout_group);
     }
   }
 }
 
-template <activation Act, class T>
-void backward_row(const dropout& drop, std::uint64_t first_group, std::size_t n, const T* dy, const T* u, T* du,
-                  T* sums) noexcept {
-  alignas(alignment) T factor[dropout_group];
-  const bool drops = !drop.none();
-  for (std::size_t j0 = 0; j0 < n; j0 += dropout_group) {
-    const std::size_t end = n - j0 < dropout_group ? n : j0 + dropout_group;
-    if (drops) keep_factors<T>(drop, first_group + j0 / dropout_group, factor);
-    for (std::size_t j = j0; j < end; j += lanes<T>) {
-      const std::size_t count = end - j < lanes<T> ? end - j : lanes<T>;
-      vec<T> value = take(dy + j, count);
-      if (drops) value *= load(factor + (j - j0));
-      if constexpr (Act != activation::none) value = slope_of<Act, T>(value, take(u + j, count));
-      put<T>(du + j, count, value);
-      if (sums) put<T>(sums + j, count, take(sums + j, count) + value);
-    }
-  }
+template <activation Act, class T, class S>
+void forward_all(const dropout& drop, const forward_rows_of<T, S>& in) noexcept {
+  walk<T>(drop, in,
+          [&](auto drops, auto whole, const auto& rows, std::size_t count, const std::int32_t* keep, std::size_t ld) {
+            forward_panel<Act, decltype(drops)::value, decltype(whole)::value>(rows, count, keep, ld,
+                                                                               static_cast<T>(drop.scale));
+          });
+}
+template <activation Act, class T, class S>
+void backward_all(const dropout& drop, const backward_rows_of<T, S>& in) noexcept {
+  walk<T>(drop, in,
+          [&](auto drops, auto whole, const auto& rows, std::size_t count, const std::int32_t* keep, std::size_t ld) {
+            backward_panel<Act, decltype(drops)::value, decltype(whole)::value>(rows, count, keep, ld,
+                                                                                static_cast<T>(drop.scale));
+          });
 }
 
-template <activation Act, class T>
-void forward_all(const dropout& drop, const forward_rows_of<T>& in) noexcept {
-  const std::size_t groups = (in.columns + dropout_group - 1) / dropout_group;
-  for (std::size_t r = 0; r < in.rows; ++r)
-    forward_row<Act, T>(drop, (in.first_row + r) * groups, in.columns, in.x + r * in.ldx, in.bias,
-                        in.residual ? in.residual + r * in.ldresidual : nullptr, in.u ? in.u + r * in.ldu : nullptr,
-                        in.y + r * in.ldy);
-}
-template <activation Act, class T>
-void backward_all(const dropout& drop, const backward_rows_of<T>& in) noexcept {
-  const std::size_t groups = (in.columns + dropout_group - 1) / dropout_group;
-  for (std::size_t r = 0; r < in.rows; ++r)
-    backward_row<Act, T>(drop, (in.first_row + r) * groups, in.columns, in.dy + r * in.lddy,
-                         in.u ? in.u + r * in.ldu : nullptr, in.du + r * in.lddu, in.sums);
-}
-
-template <class T>
-void forward_rows(activation act, const dropout& drop, const forward_rows_of<T>& in) noexcept {
+template <class T, class S>
+void forward_rows(activation act, const dropout& drop, const forward_rows_of<T, S>& in) noexcept {
   switch (act) {
-    case activation::none: return forward_all<activation::none, T>(drop, in);
-    case activation::relu: return forward_all<activation::relu, T>(drop, in);
-    case activation::gelu: return forward_all<activation::gelu, T>(drop, in);
-    case activation::tanh: return forward_all<activation::tanh, T>(drop, in);
+    case activation::none: return forward_all<activation::none, T, S>(drop, in);
+    case activation::relu: return forward_all<activation::relu, T, S>(drop, in);
+    case activation::gelu: return forward_all<activation::gelu, T, S>(drop, in);
+    case activation::tanh: return forward_all<activation::tanh, T, S>(drop, in);
+    case activation::gelu_tanh: return forward_all<activation::gelu_tanh, T, S>(drop, in);
   }
 }
-template <class T>
-void backward_rows(activation act, const dropout& drop, const backward_rows_of<T>& in) noexcept {
+template <class T, class S>
+void backward_rows(activation act, const dropout& drop, const backward_rows_of<T, S>& in) noexcept {
   switch (act) {
-    case activation::none: return backward_all<activation::none, T>(drop, in);
-    case activation::relu: return backward_all<activation::relu, T>(drop, in);
-    case activation::gelu: return backward_all<activation::gelu, T>(drop, in);
-    case activation::tanh: return backward_all<activation::tanh, T>(drop, in);
+    case activation::none: return backward_all<activation::none, T, S>(drop, in);
+    case activation::relu: return backward_all<activation::relu, T, S>(drop, in);
+    case activation::gelu: return backward_all<activation::gelu, T, S>(drop, in);
+    case activation::tanh: return backward_all<activation::tanh, T, S>(drop, in);
+    case activation::gelu_tanh: return backward_all<activation::gelu_tanh, T, S>(drop, in);
   }
 }
 

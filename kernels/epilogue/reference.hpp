@@ -13,13 +13,24 @@ namespace hocket::kernels::epilogue::reference {
 template <Real T>
 using wide = std::conditional_t<std::is_same_v<T, float>, double, long double>;
 
+/// (1 + tanh(x)) / 2 = 1 / (1 + exp(-2x)) for gelu_tanh's x, without the cancellation of the sum; `rest` is 1 minus it.
+template <class W>
+W tanh_share(W u, W& rest) {
+  const W twice = 2 * std::sqrt(2 / std::acos(W{-1})) * (u + static_cast<W>(0.044715L) * u * u * u),
+          small = std::exp(-std::abs(twice));
+  rest = (twice < 0 ? 1 : small) / (1 + small);
+  return (twice < 0 ? small : 1) / (1 + small);
+}
+
 template <class W>
 W value_of(activation act, W u) {
+  W rest = 0;
   switch (act) {
     case activation::none: return u;
     case activation::relu: return u < 0 ? W{0} : u;
     case activation::gelu: return u * std::erfc(-u / std::sqrt(W{2})) / 2;
     case activation::tanh: return std::tanh(u);
+    case activation::gelu_tanh: return u * tanh_share(u, rest);
   }
   return u;
 }
@@ -27,12 +38,17 @@ W value_of(activation act, W u) {
 /// Derivative. ReLU's at 0 is 0, as in PyTorch.
 template <class W>
 W slope_of(activation act, W u) {
+  W share = 0, rest = 0;
   switch (act) {
     case activation::none: return 1;
     case activation::relu: return u > 0 ? W{1} : W{0};
     case activation::gelu:
       return std::erfc(-u / std::sqrt(W{2})) / 2 + u * std::exp(-u * u / 2) / std::sqrt(2 * std::acos(W{-1}));
     case activation::tanh: return 1 - std::tanh(u) * std::tanh(u);
+    case activation::gelu_tanh:
+      share = tanh_share(u, rest);
+      return share +
+             u * share * rest * 2 * std::sqrt(2 / std::acos(W{-1})) * (1 + 3 * static_cast<W>(0.044715L) * u * u);
   }
   return 1;
 }

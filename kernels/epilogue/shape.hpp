@@ -2,6 +2,7 @@
 //   u = x + bias;  y = residual + keep(activation(u))
 // keep() sets an element to 0 with probability p and scales the others by 1 / (1 - p): Srivastava et al., "Dropout",
 // 2014. GELU is x Phi(x) with the exact normal distribution: Hendrycks, Gimpel, "Gaussian error linear units", 2016.
+// gelu_tanh is their approximation x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, transformers' gelu_new.
 #pragma once
 
 #include <array>
@@ -17,7 +18,7 @@
 
 namespace hocket::kernels::epilogue {
 
-enum class activation { none, relu, gelu, tanh };
+enum class activation { none, relu, gelu, tanh, gelu_tanh };
 
 /// Which elements are dropped: a pure function of (seed, stream, row, column), on every device and in every order.
 /// Columns come in groups of 64; group g = row ceil(columns / 64) + column / 64 takes Philox blocks 16 g ... 16 g + 15,
@@ -58,8 +59,11 @@ struct shape {
 
 /// Promised error of y, for |u| up to `most`, in epsilon x (|x| + |bias| + |residual| + 1): two sums, the product with
 /// the scale, and for GELU Phi: its argument's square carries u^2 / 2 roundings (of Phi <= exp(-u^2/2) / 2, so that the
-/// weight u^2 exp(-u^2 / 2) stays below 0.74), exponential 2, polynomial and quotient 6; times u.
-inline double promise_forward(const shape& s) { return (s.act == activation::gelu ? 10.0 : 4.0) * s.drop.scale; }
+/// weight u^2 exp(-u^2 / 2) stays below 0.74), exponential 2, polynomial and quotient 6; times u. For gelu_tanh the
+/// argument s of the exponential carries 3 s roundings (|u| s exp(-s) stays below 0.35).
+inline double promise_forward(const shape& s) {
+  return (s.act == activation::gelu || s.act == activation::gelu_tanh ? 10.0 : 4.0) * s.drop.scale;
+}
 /// du, in epsilon x max |dy|; derivatives are at most 1.13. A bias gradient sums `rows` of them.
 inline double promise_backward(const shape& s) { return (s.act == activation::none ? 2.0 : 16.0) * s.drop.scale; }
 
@@ -73,5 +77,6 @@ struct hocket::enum_names<hocket::kernels::epilogue::activation> {
   using enum hocket::kernels::epilogue::activation;
   static constexpr std::array values = {
       std::pair{none, std::string_view{"none"}}, std::pair{relu, std::string_view{"relu"}},
-      std::pair{gelu, std::string_view{"gelu"}}, std::pair{tanh, std::string_view{"tanh"}}};
+      std::pair{gelu, std::string_view{"gelu"}}, std::pair{tanh, std::string_view{"tanh"}},
+      std::pair{gelu_tanh, std::string_view{"gelu_tanh"}}};
 };

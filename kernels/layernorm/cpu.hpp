@@ -87,6 +87,18 @@ rows_of<T> tile_of(const view<const T, 2>& x, const view<const T, 1>& gain, std:
 
 }  // namespace detail
 
+/// Layer norm of `in` on the calling thread: y, and what the backward pass needs (rows each).
+template <Real T>
+void forward_rows(const rows_of<T>& in, const T* bias, T eps, T* y, std::size_t ldy, T* mean, T* inverse_sd) noexcept {
+  detail::forward_rows<true, T>(in, bias, eps, y, ldy, mean, inverse_sd);
+}
+/// dx, and into gain and bias (columns each) the sums of their gradients over these rows are added.
+template <Real T>
+void backward_rows(const rows_of<T>& in, const T* dy, std::size_t lddy, const T* mean, const T* inverse_sd, T* dx,
+                   std::size_t lddx, T* gain, T* bias) noexcept {
+  detail::backward_rows<true, T>(in, dy, lddy, mean, inverse_sd, dx, lddx, gain, bias);
+}
+
 /// y (rows, columns) from x; gain and bias (columns); bias is not read by RMS norm. y may be x.
 template <Real T>
 void forward(norm kind, const view<const T, 2>& x, const view<const T, 1>& gain, const view<const T, 1>& bias, T eps,

@@ -2,15 +2,14 @@
 //
 // Ladder
 //   1  one warp a row: mean, then the variance about that mean (the one-pass sum of squares loses all digits when the
-//   mean is
-//      large), then the output; a row of a transformer stays in L1 between the passes.
-//   2  gradients of gain and bias: tiles of 32 columns x 64 rows summed by a tree in shared memory, then one pass over
-//   the
-//      tiles in order. No float atomics, so the same bits in every run.
+//      mean is large), then the output; a row of a transformer stays in L1 between the passes.
+//   2  gradients of gain and bias: tiles of 32 columns x 64 rows summed by a tree in shared memory, then the tiles by
+//      eight lines of another. No float atomics, so the same bits in every run.
 #pragma once
 
 #include <cmath>
 
+#include <hocket/core/cuda/reduce.cuh>
 #include <hocket/core/cuda/seam.cuh>
 
 namespace hocket::kernels::layernorm::gpu {
@@ -72,8 +71,7 @@ HOCKET_DEVICE void backward(const T* x, const float* gain, const T* dy, const fl
 template <bool Centred, class T>
 HOCKET_DEVICE void parameter_tiles(const T* x, const T* dy, const float* mean, const float* inverse_sd,
                                    float* partial_gain, float* partial_bias, unsigned rows, unsigned columns) {
-  HOCKET_SHARED(sums_gain, cu::array<float, tile_lines, tile_columns>);
-  HOCKET_SHARED(sums_bias, cu::array<float, tile_lines, tile_columns>);
+  HOCKET_SHARED(sums, cu::array<float, tile_lines, 2 * tile_columns>);  // gain, then bias
   const unsigned column = cu::block_x() * tile_columns + cu::thread_x(), line = cu::thread_y();
   float sum_gain = 0, sum_bias = 0;
   for (unsigned r = line; r < tile_rows; r += tile_lines) {
@@ -85,32 +83,22 @@ HOCKET_DEVICE void parameter_tiles(const T* x, const T* dy, const float* mean, c
       sum_bias += d;
     }
   }
-  sums_gain(line, cu::thread_x()) = sum_gain;
-  sums_bias(line, cu::thread_x()) = sum_bias;
-  for (unsigned step = tile_lines / 2; step > 0; step /= 2) {
-    cu::sync();
-    if (line < step) {
-      sums_gain(line, cu::thread_x()) += sums_gain(line + step, cu::thread_x());
-      sums_bias(line, cu::thread_x()) += sums_bias(line + step, cu::thread_x());
-    }
-  }
+  sums(line, cu::thread_x()) = sum_gain;
+  sums(line, tile_columns + cu::thread_x()) = sum_bias;
+  cu::sum_lines<tile_columns>(sums);
   if (line == 0 && cu::inside(column < columns)) {
-    partial_gain[static_cast<std::size_t>(cu::block_y()) * columns + column] = sums_gain(0, cu::thread_x());
+    partial_gain[static_cast<std::size_t>(cu::block_y()) * columns + column] = sums(0, cu::thread_x());
     if (Centred)
-      partial_bias[static_cast<std::size_t>(cu::block_y()) * columns + column] = sums_bias(0, cu::thread_x());
+      partial_bias[static_cast<std::size_t>(cu::block_y()) * columns + column] = sums(0, tile_columns + cu::thread_x());
   }
 }
 
 }  // namespace hocket::kernels::layernorm::gpu
 
-// launch: grid ceil(columns / 128); block 128; shared 0
-/// gradient (columns) = sum over the tiles of partial (tiles, columns), in order.
+// launch: grid ceil(columns / 32); block 32 x 8; shared 0
+/// gradient (columns) = sum over the tiles of partial (tiles, columns).
 HOCKET_KERNEL(hocket_layernorm_sum_tiles_f32)(const float* partial, float* gradient, unsigned tiles, unsigned columns) {
-  const unsigned column = hocket::cu::global_index();
-  if (!hocket::cu::inside(column < columns)) return;
-  float sum = 0;
-  for (unsigned t = 0; t < tiles; ++t) sum += partial[static_cast<std::size_t>(t) * columns + column];
-  gradient[column] = sum;
+  hocket::cu::sum_tiles(partial, gradient, false, tiles, columns);
 }
 
 // One set of entry points per norm and storage type: the names are those of the tables in docs/kernels.json.

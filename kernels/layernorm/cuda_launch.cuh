@@ -75,7 +75,7 @@ void backward(const Device& device, norm kind, view<const T, 2> x, view<const fl
            x.data(), dy.data(), static_cast<const float*>(keep.mean.data()),
            static_cast<const float*>(keep.inverse_sd.data()), partial_gain, partial_bias, rows_u, columns_u);
   }
-  const launch_shape by_column{{static_cast<unsigned>((columns + 127) / 128), 1, 1}, {128, 1, 1}, 0};
+  const launch_shape by_column{{static_cast<unsigned>((columns + 31) / 32), 1, 1}, {32, 8, 1}, 0};
   launch(device, "hocket_layernorm_sum_tiles_f32", by_column, &hocket_layernorm_sum_tiles_f32,
          static_cast<const float*>(partial_gain), dgain.data(), static_cast<unsigned>(tiles), columns_u);
   if (layer)

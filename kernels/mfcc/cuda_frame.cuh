@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include <hocket/core/cuda/philox.cuh>
 #include <hocket/core/cuda/seam.cuh>
 #include <hocket/kernels/fft/cuda.cuh>
 #include <hocket/kernels/mfcc/cuda_chain.hpp>
@@ -70,20 +71,11 @@ HOCKET_DEVICE float sample(const chain& c, const frame_reader<Sample>& from, uns
 
 /// philox(seed).normal_at(i) of core/rng.hpp to single precision: the same integers, without 64-bit floating point.
 HOCKET_DEVICE float normal_at(std::uint64_t seed, std::uint64_t i) {
-  std::uint32_t x0 = static_cast<std::uint32_t>(i), x1 = static_cast<std::uint32_t>(i >> 32), x2 = 0, x3 = 0;
-  std::uint32_t k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53} * x0, p1 = std::uint64_t{0xCD9E8D57} * x2;
-    x0 = static_cast<std::uint32_t>(p1 >> 32) ^ x1 ^ k0;
-    x1 = static_cast<std::uint32_t>(p1);
-    x2 = static_cast<std::uint32_t>(p0 >> 32) ^ x3 ^ k1;
-    x3 = static_cast<std::uint32_t>(p0);
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
-  }
+  std::uint32_t words[4] = {static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i >> 32), 0, 0};
+  cu::philox4x32(words, static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32));
   // Draws 2 i and 2 i + 1 are the halves of block i; each is 53 bits of a fraction.
-  const std::uint64_t first = (static_cast<std::uint64_t>(x0) << 32 | x1) >> 11;
-  const std::uint64_t second = (static_cast<std::uint64_t>(x2) << 32 | x3) >> 11;
+  const std::uint64_t first = (static_cast<std::uint64_t>(words[0]) << 32 | words[1]) >> 11;
+  const std::uint64_t second = (static_cast<std::uint64_t>(words[2]) << 32 | words[3]) >> 11;
   const std::uint64_t one = std::uint64_t{1} << 53, eighth = std::uint64_t{1} << 50;
   const float ln = first < one / 2 ? log1pf(-(static_cast<float>(first) * 0x1p-53f))
                                    : logf(static_cast<float>(one - first) * 0x1p-53f);

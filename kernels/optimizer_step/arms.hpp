@@ -30,15 +30,19 @@ inline bool any_problem(const problem&) { return true; }
 inline double promise_of(const problem& p) { return p.which == rule::sgd ? 4 : 10; }
 inline double flops_of(const problem& p) { return (p.which == rule::sgd ? 6.0 : 14.0) * static_cast<double>(p.n); }
 /// Weights, gradient and one or two moments, read and written.
+inline double bytes_of(const problem& p, std::size_t element) {
+  return (p.which == rule::sgd ? 6.0 : 8.0) * static_cast<double>(p.n * element);
+}
 template <Real T>
-double bytes_of(const problem& p) {
-  return (p.which == rule::sgd ? 6.0 : 8.0) * static_cast<double>(p.n * sizeof(T));
+double dense_bytes(const problem& p) {
+  return bytes_of(p, sizeof(T));
 }
 
 /// Every arm for T.
 template <Real T>
 std::vector<optimizer_arm<T>> arms() {
-  return {{"own", backend::cpu, dtype_of<T>, &any_problem, &promise_of, &flops_of, &bytes_of<T>, {&sgd<T>, &adam<T>}}};
+  return {
+      {"own", backend::cpu, dtype_of<T>, &any_problem, &promise_of, &flops_of, &dense_bytes<T>, {&sgd<T>, &adam<T>}}};
 }
 
 }  // namespace hocket::kernels::optimizer_step

@@ -18,23 +18,12 @@
 #include <hocket/core/config.hpp>
 #include <hocket/core/parallel.hpp>
 #include <hocket/core/simd.hpp>
-#include <hocket/kernels/optimizer_step/reference.hpp>
+#include <hocket/kernels/optimizer_step/constants.hpp>
 
 namespace hocket::kernels::optimizer_step {
 
 inline constexpr std::size_t elements_per_tile = 65536;
 inline std::size_t tiles_of(std::size_t n) { return (n + elements_per_tile - 1) / elements_per_tile; }
-
-/// Adam's constants of one step, in T.
-template <class T>
-struct adam_constants {
-  T keep, take1, beta2, take2, rate, inverse_root2, eps, coupled, scale;
-};
-template <class T>
-struct sgd_constants {
-  T rate, momentum, decay, scale;
-  bool nesterov, first;
-};
 
 }  // namespace hocket::kernels::optimizer_step
 
@@ -81,16 +70,7 @@ double squares_run(std::size_t n, const T* g) noexcept {
 /// p, m, v (n) updated from g (n); g becomes 0 where `clear`.
 template <Real T>
 void adam(const cpu& device, const adam_settings& s, std::size_t n, T* p, T* g, T* m, T* v, bool clear) noexcept {
-  const double t = static_cast<double>(s.step);
-  const adam_constants<T> c{static_cast<T>(s.decoupled ? 1 - s.rate * s.decay : 1.0),
-                            static_cast<T>(1 - s.beta1),
-                            static_cast<T>(s.beta2),
-                            static_cast<T>(1 - s.beta2),
-                            static_cast<T>(s.rate / (1 - std::pow(s.beta1, t))),
-                            static_cast<T>(1 / std::sqrt(1 - std::pow(s.beta2, t))),
-                            static_cast<T>(s.eps),
-                            static_cast<T>(s.decoupled ? 0.0 : s.decay),
-                            static_cast<T>(s.gradient_scale)};
+  const adam_constants<T> c = constants_of<T>(s);
   for_each_tile(device, tiles_of(n), [&](std::size_t tile, std::size_t) {
     const std::size_t first = tile * elements_per_tile;
     detail::adam_run(c, std::min(elements_per_tile, n - first), p + first, g + first, m + first, v + first, clear);
@@ -100,12 +80,7 @@ void adam(const cpu& device, const adam_settings& s, std::size_t n, T* p, T* g, 
 /// p and buffer (n; null without momentum) updated from g (n); g becomes 0 where `clear`.
 template <Real T>
 void sgd(const cpu& device, const sgd_settings& s, std::size_t n, T* p, T* g, T* buffer, bool clear) noexcept {
-  const sgd_constants<T> c{static_cast<T>(s.rate),
-                           static_cast<T>(s.momentum),
-                           static_cast<T>(s.decay),
-                           static_cast<T>(s.gradient_scale),
-                           s.nesterov,
-                           s.first};
+  const sgd_constants<T> c = constants_of<T>(s);
   for_each_tile(device, tiles_of(n), [&](std::size_t tile, std::size_t) {
     const std::size_t first = tile * elements_per_tile;
     detail::sgd_run(c, std::min(elements_per_tile, n - first), p + first, g + first, buffer ? buffer + first : nullptr,

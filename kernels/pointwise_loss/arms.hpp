@@ -9,7 +9,7 @@
 
 namespace hocket::kernels::pointwise_loss {
 
-enum class pass { forward, backward };
+using hocket::pass;
 
 /// What an arm is asked to do.
 struct problem {
@@ -34,9 +34,12 @@ double promise_of(const problem& p) {
   return 4 + (sum ? static_cast<double>(p.size.rows * p.size.columns) / 2 : 0.0);
 }
 inline double flops_of(const problem& p) { return 4.0 * static_cast<double>(p.size.rows * p.size.columns); }
+inline double bytes_of(const problem& p, std::size_t element) {
+  return (p.which == pass::forward ? 2.0 : 3.0) * static_cast<double>(p.size.rows * p.size.columns * element);
+}
 template <Real T>
-double bytes_of(const problem& p) {
-  return (p.which == pass::forward ? 2.0 : 3.0) * static_cast<double>(p.size.rows * p.size.columns * sizeof(T));
+double dense_bytes(const problem& p) {
+  return bytes_of(p, sizeof(T));
 }
 
 /// Every arm for T.
@@ -48,7 +51,7 @@ std::vector<pointwise_loss_arm<T>> arms() {
            &any_problem,
            &promise_of<T>,
            &flops_of,
-           &bytes_of<T>,
+           &dense_bytes<T>,
            {&forward<T>, &backward<T>}}};
 }
 

@@ -9,7 +9,7 @@
 
 namespace hocket::kernels::pooling {
 
-enum class pass { forward, backward };
+using hocket::pass;
 
 /// What an arm is asked to do.
 struct problem {
@@ -33,9 +33,12 @@ inline double promise_of(const problem& p) {
 }
 inline double flops_of(const problem& p) { return static_cast<double>(p.size.rows * p.size.columns); }
 /// All rows, and one an item.
+inline double bytes_of(const problem& p, std::size_t element) {
+  return static_cast<double>((p.size.rows + p.size.items) * p.size.columns * element);
+}
 template <Real T>
-double bytes_of(const problem& p) {
-  return static_cast<double>((p.size.rows + p.size.items) * p.size.columns * sizeof(T));
+double dense_bytes(const problem& p) {
+  return bytes_of(p, sizeof(T));
 }
 
 /// Every arm for T.
@@ -47,7 +50,7 @@ std::vector<pooling_arm<T>> arms() {
            &any_problem,
            &promise_of,
            &flops_of,
-           &bytes_of<T>,
+           &dense_bytes<T>,
            {&forward<T>, &backward<T>}}};
 }
 

@@ -9,7 +9,7 @@
 
 namespace hocket::kernels::unit_rows {
 
-enum class pass { forward, backward };
+using hocket::pass;
 
 /// What an arm is asked to do.
 struct problem {
@@ -36,9 +36,12 @@ double promise_of(const problem& p) {
 inline double flops_of(const problem& p) {
   return (p.which == pass::forward ? 3.0 : 5.0) * static_cast<double>(p.size.rows * p.size.columns);
 }
+inline double bytes_of(const problem& p, std::size_t element) {
+  return (p.which == pass::forward ? 2.0 : 3.0) * static_cast<double>(p.size.rows * p.size.columns * element);
+}
 template <Real T>
-double bytes_of(const problem& p) {
-  return (p.which == pass::forward ? 2.0 : 3.0) * static_cast<double>(p.size.rows * p.size.columns * sizeof(T));
+double dense_bytes(const problem& p) {
+  return bytes_of(p, sizeof(T));
 }
 
 /// Every arm for T.
@@ -50,7 +53,7 @@ std::vector<unit_rows_arm<T>> arms() {
            &any_problem,
            &promise_of<T>,
            &flops_of,
-           &bytes_of<T>,
+           &dense_bytes<T>,
            {&forward<T>, &backward<T>}}};
 }
 

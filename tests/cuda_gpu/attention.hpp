@@ -1,5 +1,5 @@
-// Attention forward and backward on a device: the problems of tests/kernels/attention, for every padded head width. One
-// case runs all four kernels of its width.
+// Attention forward and backward on a device: the problems of tests/kernels/attention, for every padded head width,
+// with dropout and without. One case runs all four kernels of its width.
 #pragma once
 
 #include <hocket/kernels/attention/cuda_launch.cuh>
@@ -46,11 +46,12 @@ template <CudaDevice Device>
 bench::ready check_attention(const Device& device, const cuda_kernel& kernel, const dimensions& sizes) {
   const std::size_t padded = std::stoul(kernel.variant.substr(kernel.variant.find("_d") + 2));
   const auto of = [&](const char* name) { return bench::size_of(sizes, name); };
-  const attention_test::trial t{of("batch"),    of("heads"),
-                                of("kv_heads"), of("queries"),
-                                of("keys"),     padded - of("narrower"),
-                                of("prefix"),   of("causal") != 0,
-                                of("window"),   static_cast<attention_test::lengths>(of("lengths"))};
+  attention_test::trial t{of("batch"),    of("heads"),
+                          of("kv_heads"), of("queries"),
+                          of("keys"),     padded - of("narrower"),
+                          of("prefix"),   of("causal") != 0,
+                          of("window"),   static_cast<attention_test::lengths>(of("lengths"))};
+  if (kernel.variant.ends_with("_drop")) t.dropout = 0.3;
   return bench::with_type(kernel.dtype, [&](auto type) {
     using T = decltype(type);
     const attention_test::problem<T> p(t);

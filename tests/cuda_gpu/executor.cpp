@@ -22,13 +22,20 @@
 
 using namespace hocket;
 
+namespace hocket::gpu_tests {
+std::vector<room<cuda_on_host>> host_training_rooms();  // training.cpp
+}
+
 namespace {
 
 std::vector<gpu_tests::room<cuda_on_host>> host_rooms() {
-  return {gpu_tests::softmax_room<cuda_on_host>(), gpu_tests::layernorm_room<cuda_on_host>(),
-          gpu_tests::gemm_room<cuda_on_host>(),    gpu_tests::attention_room<cuda_on_host>(),
-          gpu_tests::centre_room<cuda_on_host>(),  gpu_tests::covariance_room<cuda_on_host>(),
-          gpu_tests::mfcc_room<cuda_on_host>()};
+  auto rooms = gpu_tests::host_training_rooms();
+  for (auto& room : {gpu_tests::softmax_room<cuda_on_host>(), gpu_tests::layernorm_room<cuda_on_host>(),
+                     gpu_tests::gemm_room<cuda_on_host>(), gpu_tests::attention_room<cuda_on_host>(),
+                     gpu_tests::centre_room<cuda_on_host>(), gpu_tests::covariance_room<cuda_on_host>(),
+                     gpu_tests::mfcc_room<cuda_on_host>()})
+    rooms.push_back(room);
+  return rooms;
 }
 
 /// Runs kernels, and notes which of an operation's own were launched in the file that HOCKET_LAUNCHES names:

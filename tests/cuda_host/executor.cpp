@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "cuda_host/machine.hpp"
 
 using namespace hocket;
 using cuda_host::kernel_error;
@@ -177,6 +178,18 @@ TEST_CASE("accesses out of bounds are found in shared and in global memory", "[c
   CHECK(run({{2, 1, 1}, {32, 1, 1}, 0}, [&] {
           if (cu::inside(cu::global_index() < 40)) y.data()[cu::global_index()] = 1.0f;
         }) == "");
+  // far from every buffer, as behind an index that was read past an end
+  float* const far = y.data() + (std::size_t{1} << 44);
+  CHECK(contains(run({{1, 1, 1}, {32, 1, 1}, 0}, [&] { far[cu::lane()] = 1.0f; }), "memory of no buffer"));
+  // between the last element and the guard page
+  cuda_host::machine machine;
+  float* const odd = machine.allocate<float>(3, "odd");
+  try {
+    machine.run("kernel", {{1, 1, 1}, {1, 1, 1}, 0}, [&] { odd[3] = 1.0f; });
+    FAIL("a write past the end was not noticed");
+  } catch (const cuda_host::kernel_error& e) {
+    CHECK(contains(e.what(), "kernel wrote past the end of odd"));
+  }
 #endif
 }
 

@@ -25,7 +25,8 @@ struct guard_page {
 };
 inline thread_local std::vector<guard_page> guard_pages;
 
-/// While one lives, a fault on a guard page jumps to `back` with `what` set; any other fault goes to the old handler.
+/// While one lives, a fault jumps to `back` with `what` set: the buffer whose guard page was touched, or memory that is
+/// nobody's, as behind an index that was read past an end.
 class guard_watch {
  public:
   guard_watch() {
@@ -61,6 +62,10 @@ class guard_watch {
     for (const guard_page& page : guard_pages) {
       if (!active_ || address < page.begin || address >= page.end) continue;
       active_->what = text(page.name, ", ", static_cast<std::size_t>(address - page.begin), " bytes past its end");
+      siglongjmp(active_->back, 1);
+    }
+    if (active_) {
+      active_->what = text("memory of no buffer, at ", info->si_addr);
       siglongjmp(active_->back, 1);
     }
     sigaction(SIGSEGV, &old_action_, nullptr);  // not ours: the faulting instruction runs again under the old handler

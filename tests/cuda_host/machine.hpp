@@ -22,6 +22,9 @@ class machine : public host_machine {
 
   void run(const char* kernel, const launch_shape& shape, const std::function<void()>& body) override {
     executor_.launch(kernel, shape, how_, body);
+    for (std::size_t i = 0; i < buffers_.size(); ++i)  // a buffer's end and its guard page may be 15 bytes apart
+      if (!buffers_[i]->tail_intact())
+        throw kernel_error(text("out of bounds: ", kernel, " wrote past the end of ", names_[i]));
   }
   bool owns(const void* p, std::size_t bytes) const override {
     const char* first = static_cast<const char*>(p);
@@ -58,6 +61,7 @@ class machine : public host_machine {
       in_use_ -= owned_[i].second;
       owned_.erase(owned_.begin() + static_cast<std::ptrdiff_t>(i));
       buffers_.erase(buffers_.begin() + static_cast<std::ptrdiff_t>(i));
+      names_.erase(names_.begin() + static_cast<std::ptrdiff_t>(i));
       return;
     }
     std::fputs("cuda_host: device_free of memory that this machine does not own\n", stderr);
@@ -68,6 +72,7 @@ class machine : public host_machine {
   char* add(std::size_t bytes, const std::string& name) {
     buffers_.push_back(std::make_unique<guarded_buffer<char>>(bytes, name));
     owned_.emplace_back(buffers_.back()->data(), bytes);
+    names_.push_back(name);
     in_use_ += bytes;
     peak_ = std::max(peak_, in_use_);
     return buffers_.back()->data();
@@ -77,6 +82,7 @@ class machine : public host_machine {
   executor executor_;
   std::vector<std::unique_ptr<guarded_buffer<char>>> buffers_;
   std::vector<std::pair<const char*, std::size_t>> owned_;  ///< first byte and size, as buffers_
+  std::vector<std::string> names_;                          ///< as buffers_
   std::size_t limit_ = std::numeric_limits<std::size_t>::max(), in_use_ = 0, peak_ = 0;
 };
 

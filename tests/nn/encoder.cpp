@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <span>
 #include <utility>
 
@@ -13,8 +12,11 @@
 
 #include "catch.hpp"
 #include "nn/encoder_oracle.hpp"
+#include "nn/slopes.hpp"
 
 using namespace encoder_test;
+using nn_test::allowed_slope;
+using nn_test::slope_of;
 
 namespace {
 
@@ -49,6 +51,24 @@ void check_forward(classifier<T>& model, const io::safetensors_file& expected, s
   check("loss", model.loss);
 }
 
+/// The stored places of every gradient, and its largest size.
+template <class T>
+void check_samples(nn::parameter_set<T>& parameters, const io::safetensors_file& expected) {
+  double largest = 0;
+  for (const auto& p : parameters) largest = std::max(largest, values(expected, "f64.gradient." + p.name()).back());
+  for (auto& p : parameters) {
+    auto reference = values(expected, "f64.gradient." + p.name()), peer = values(expected, "f32.gradient." + p.name());
+    std::vector<T> ours;
+    for (const std::uint32_t place : numbers(expected, "places." + p.name()))
+      ours.push_back(p.gradient().data()[place]);
+    ours.push_back(static_cast<T>(max_abs(p.gradient().data(), p.size())));
+    REQUIRE(ours.size() == reference.size());
+    const comparison result = by_peer<T>(ours.data(), reference, peer, 3, largest);
+    INFO(p.name() << " " << result.message());
+    CHECK(result);
+  }
+}
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("a small encoder equals transformers': states, loss and all gradients", "[encoder]", float, double) {
@@ -76,33 +96,56 @@ TEMPLATE_TEST_CASE("a small encoder equals transformers': states, loss and all g
   }
 }
 
+TEMPLATE_TEST_CASE("an encoder with gelu_new equals transformers': states, loss and a sample of every gradient",
+                   "[encoder]", float, double) {
+  tiny<TestType> given;
+  given.config.hidden_act = nn::encoder_activation::gelu_tanh;
+  const io::safetensors_file expected(folder / "tiny_gelu_new_expected.safetensors");
+  classifier<TestType> model(given.config, given.parameters);
+  model.set(batch(expected, ""));
+  model.forward();
+  check_forward(model, expected, given.config.num_hidden_layers);
+  model.t.backward();
+  check_samples(given.parameters, expected);
+}
+
+TEST_CASE("an encoder drops hidden states and probabilities of attention, each as its config says", "[encoder]") {
+  tiny<float> given;
+  const batch b(given.expected, "");
+  const auto loss = [&](double hidden, double probabilities, bool training) {
+    given.config.hidden_dropout_prob = hidden;
+    given.config.attention_probs_dropout_prob = probabilities;
+    classifier<float> model(given.config, given.parameters, {}, {true});
+    model.set(b);
+    model.t.training(training);
+    return model.forward();
+  };
+  const float plain = loss(0, 0, true), first = loss(0.2, 0, true), second = loss(0, 0.2, true);
+  CHECK(first != plain);
+  CHECK(second != plain);
+  CHECK(first != second);
+  CHECK(loss(0.2, 0.2, false) == plain);
+}
+
 TEST_CASE("in f64 the small encoder is exact: 200 parameters by finite differences, with masks", "[encoder]") {
   tiny<double> given;
   const batch b(given.expected, "");
   classifier<double> model(given.config, given.parameters, {}, {true, false, false});
   model.set(b);
-  model.t.seek(3);
-  model.forward();
+  const auto loss = [&] {
+    model.t.seek(3);
+    return model.forward();
+  };
+  const double here = loss();
   model.t.backward();
-  const double epsilon = std::numeric_limits<double>::epsilon(), h = std::pow(epsilon, 0.2);
-  double largest = 0;
-  for (auto& p : given.parameters) largest = std::max(largest, max_abs(p.gradient().data(), p.size()));
   philox random(21);
   comparison result;
   for (int draw = 0; draw < 200; ++draw) {
     std::size_t at = random.next_below(given.parameters.count());
     auto p = given.parameters.begin();
     for (; at >= p->size(); ++p) at -= p->size();
-    double& x = p->writable().data()[at];
-    const double before = x;
-    const auto loss = [&](double step) {
-      x = before + step * h;
-      model.t.seek(3);
-      return model.forward();
-    };
-    const double slope = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * h);
-    x = before;
-    result.add(std::abs(slope - p->gradient().data()[at]), std::sqrt(epsilon) * largest);
+    const double gradient = p->gradient().data()[at];
+    result.add(std::abs(slope_of(p->writable().data()[at], loss) - gradient), allowed_slope(gradient, here));
   }
   INFO(result.message());
   CHECK(result);
@@ -151,24 +194,17 @@ TEST_CASE("methods take part through hooks: low-rank terms that start at zero, a
   };
   classifier<double> prefixed(given.config, given.parameters, {}, {}, 1, hooks);
   prefixed.set(b);
-  CHECK(prefixed.forward() != plain.t.scalar(plain.loss));
+  const double here = prefixed.forward();
+  CHECK(here != plain.t.scalar(plain.loss));
   prefixed.t.backward();
-  const double epsilon = std::numeric_limits<double>::epsilon(), h = std::pow(epsilon, 0.2);
   comparison result;
   for (const char* name : {"keys0", "values1"}) {
     auto& p = added.at(name);
-    const double largest = max_abs(p.gradient().data(), p.size());
-    CHECK(largest > 0);
+    CHECK(max_abs(p.gradient().data(), p.size()) > 0);
     for (std::size_t i = 0; i < p.size(); i += 7) {
-      double& x = p.writable().data()[i];
-      const double before = x;
-      const auto loss = [&](double step) {
-        x = before + step * h;
-        return prefixed.forward();
-      };
-      const double slope = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * h);
-      x = before;
-      result.add(std::abs(slope - p.gradient().data()[i]), std::sqrt(epsilon) * std::max(largest, std::abs(loss(0))));
+      const double gradient = p.gradient().data()[i];
+      result.add(std::abs(slope_of(p.writable().data()[i], [&] { return prefixed.forward(); }) - gradient),
+                 allowed_slope(gradient, here));
     }
   }
   INFO(result.message());
@@ -221,17 +257,5 @@ TEST_CASE("MiniLM equals transformers': states, loss and a sample of every gradi
   model.forward();
   check_forward(model, expected, config.num_hidden_layers);
   model.t.backward();
-  double largest = 0;
-  for (const auto& p : parameters) largest = std::max(largest, values(expected, "f64.gradient." + p.name()).back());
-  for (auto& p : parameters) {
-    auto reference = values(expected, "f64.gradient." + p.name()), peer = values(expected, "f32.gradient." + p.name());
-    std::vector<float> ours;
-    for (const std::uint32_t place : numbers(expected, "places." + p.name()))
-      ours.push_back(p.gradient().data()[place]);
-    ours.push_back(static_cast<float>(max_abs(p.gradient().data(), p.size())));
-    REQUIRE(ours.size() == reference.size());
-    const comparison result = by_peer<float>(ours.data(), reference, peer, 3, largest);
-    INFO(p.name() << " " << result.message());
-    CHECK(result);
-  }
+  check_samples(parameters, expected);
 }

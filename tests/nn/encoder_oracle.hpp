@@ -9,30 +9,24 @@
 #include <string>
 #include <vector>
 
-#include <hocket/core/tolerance.hpp>
 #include <hocket/io/safetensors.hpp>
 #include <hocket/nn/encoder.hpp>
 #include <hocket/nn/ops/arrange.hpp>
 #include <hocket/nn/ops/losses.hpp>
 
 #include "catch.hpp"
+#include "nn/peer.hpp"
 
 namespace encoder_test {
 
 using namespace hocket;
+using nn_test::by_peer;
+using nn_test::numbers;
+using nn_test::values;
 
 inline const std::filesystem::path folder = std::filesystem::path(HOCKET_SOURCE_DIR) / "tests/oracles/encoder";
 inline constexpr double smoothing = 0.1;  ///< as make.py
 inline constexpr std::size_t classes = 3;
-
-inline std::vector<std::uint32_t> numbers(const io::safetensors_file& file, const std::string& name) {
-  const auto stored = file.copy<std::int32_t>(name);
-  return {stored.begin(), stored.end()};
-}
-inline std::vector<double> values(const io::safetensors_file& file, const std::string& name) {
-  const auto stored = file.copy_as<double>(name);
-  return {stored.begin(), stored.end()};
-}
 
 struct batch {
   batch(const io::safetensors_file& file, const std::string& prefix)
@@ -92,14 +86,5 @@ struct classifier {
   std::vector<nn::value> hidden;
   nn::value mean, pooler, logits, loss;
 };
-
-/// ours against the f64 reference by the 2x rule (factor 3 for gradients): the peer's largest error in the same tensor
-/// bounds ours, with a floor of epsilon x `magnitude`.
-template <Real T>
-comparison by_peer(const T* ours, const std::vector<double>& reference, const std::vector<double>& peer, double factor,
-                   double magnitude) {
-  const double error = max_abs_difference(peer.data(), reference.data(), reference.size());
-  return compare(ours, reference.data(), reference.size(), peer_bound<float>(error, magnitude, factor));
-}
 
 }  // namespace encoder_test

@@ -8,6 +8,7 @@
 #include <hocket/nn/ops/pointwise.hpp>
 
 #include "catch.hpp"
+#include "error_kind.hpp"
 
 using namespace nn_test;
 using nn::activation;
@@ -15,7 +16,8 @@ using nn::tape;
 using nn::value;
 
 TEST_CASE("gradients of linear with every epilogue", "[gradients]") {
-  for (const activation act : {activation::none, activation::relu, activation::gelu, activation::tanh})
+  for (const activation act :
+       {activation::none, activation::relu, activation::gelu, activation::tanh, activation::gelu_tanh})
     for (const double dropout : {0.0, 0.3})
       for (const bool residual : {false, true}) {
         check_gradients(
@@ -46,7 +48,7 @@ TEST_CASE("gradients of linear with every epilogue", "[gradients]") {
 TEST_CASE("gradients of operations on elements and rows", "[gradients]") {
   const auto one = [](tape<double>& t, world& w) { return w.parameter(t, "a", 3, 37); };
   const auto other = [](tape<double>& t, world& w) { return w.parameter(t, "b", 3, 37); };
-  for (const activation act : {activation::relu, activation::gelu, activation::tanh})
+  for (const activation act : {activation::relu, activation::gelu, activation::tanh, activation::gelu_tanh})
     check_gradients(std::string(name_of(act)), [&](tape<double>& t, world& w) {
       return nn::activated(t, nn::scaled(t, w.parameter(t, "a", 5, 67), 1.5), act);
     });
@@ -107,31 +109,6 @@ TEST_CASE("gradients of the layers of an encoder", "[gradients]") {
     const value y = nn::layer_norm(t, x, w.parameter(t, "gain", 1, 9, 1), w.parameter(t, "bias", 1, 9), 1e-5);
     return nn::add(t, y, x);
   });
-  for (const bool packed : {true, false})
-    for (const bool prefix : {true, false})
-      for (const bool causal : {true, false})
-        check_gradients(text("attention", packed ? " packed" : "", prefix ? " prefix" : "", causal ? " causal" : ""),
-                        [&](tape<double>& t, world& w) {
-                          const std::vector<std::uint32_t> lengths = {3, 1, 0, 7, 2};
-                          const auto items = t.dimension_of("items", 6), tokens = t.dimension_of("tokens", 40);
-                          const auto batch = t.sequences_of(items, tokens, 9);
-                          w.sizes = {1, 5, 13};
-                          w.batch.push_back([=](tape<double>& to) { to.set(batch, lengths); });
-                          nn::attention_inputs in;
-                          const value x = w.input(t, "x", tokens, 4);
-                          const auto project = [&](const char* name, std::size_t columns) {
-                            return nn::matmul(t, x, w.parameter(t, name, 4, columns));
-                          };
-                          if (packed)
-                            in.q = in.k = in.v = project("qkv", 18);
-                          else
-                            in = {project("q", 6), project("k", 6), project("v", 6)};
-                          if (prefix) {
-                            in.prefix_k = w.parameter(t, "prefix k", 3, 6);
-                            in.prefix_v = w.parameter(t, "prefix v", 3, 6);
-                          }
-                          return nn::attention(t, batch, in, {2, causal});
-                        });
   for (const nn::pool kind : {nn::pool::mean, nn::pool::first})
     check_gradients(text("pool ", name_of(kind)), [&](tape<double>& t, world& w) {
       const std::vector<std::uint32_t> lengths = {3, 0, 7};
@@ -144,6 +121,99 @@ TEST_CASE("gradients of the layers of an encoder", "[gradients]") {
           nn::concat_columns(t, {nn::pooled(t, batch, x, kind), nn::pooled(t, batch, x, nn::pool::mean)});
       return both;
     });
+}
+
+namespace {
+
+enum class bias { none, one, by_head, by_item, by_both };
+
+/// Self-attention over projections of an input, with heads of width 3.
+value attend(tape<double>& t, world& w, bool packed, bool prefix, bias added, const nn::attention_options& options) {
+  constexpr std::size_t width = 3, longest = 9;
+  const std::vector<std::uint32_t> lengths = {3, 1, 0, 7, 2};
+  const auto items = t.dimension_of("items", 6), tokens = t.dimension_of("tokens", 40);
+  const auto batch = t.sequences_of(items, tokens, longest);
+  w.sizes = {1, 5, 13};
+  w.batch.push_back([=](tape<double>& to) { to.set(batch, lengths); });
+  const value x = w.input(t, "x", tokens, 4);
+  const std::size_t kv = width * (options.kv_heads ? options.kv_heads : options.heads), q = width * options.heads;
+  const auto project = [&](const char* name, std::size_t columns) {
+    return nn::matmul(t, x, w.parameter(t, name, 4, columns));
+  };
+  nn::attention_inputs in;
+  if (packed)
+    in.q = in.k = in.v = project("qkv", q + 2 * kv);
+  else
+    in = {project("q", q), project("k", kv), project("v", kv)};
+  if (prefix) {
+    in.prefix_k = w.parameter(t, "prefix k", 3, kv);
+    in.prefix_v = w.parameter(t, "prefix v", 3, kv);
+  }
+  const std::size_t rows = longest * (added == bias::by_head || added == bias::by_both ? options.heads : 1);
+  if (added == bias::by_item || added == bias::by_both)
+    in.bias = w.input(t, "bias", {items, rows}, longest);
+  else if (added != bias::none)
+    in.bias = w.input(t, "bias", rows, longest);
+  return nn::attention(t, batch, in, options);
+}
+
+}  // namespace
+
+TEST_CASE("gradients of attention", "[gradients]") {
+  for (const bool packed : {true, false})
+    for (const bool prefix : {true, false})
+      for (const std::size_t kv_heads : {4, 2, 1})
+        for (const double dropout : {0.0, 0.3}) {
+          nn::attention_options options{4, prefix != packed};
+          options.kv_heads = kv_heads;
+          options.dropout = dropout;
+          check_gradients(
+              text("attention", packed ? " packed" : "", prefix ? " prefix" : "", " heads 4/", kv_heads, " dropout ",
+                   dropout),
+              [&](tape<double>& t, world& w) { return attend(t, w, packed, prefix, bias::none, options); }, 24);
+        }
+  for (const bias added : {bias::one, bias::by_head, bias::by_item, bias::by_both})
+    for (const std::size_t window : {0, 3}) {
+      nn::attention_options options{2, false, window};
+      options.dropout = window ? 0.2 : 0.0;
+      check_gradients(
+          text("attention, bias ", static_cast<int>(added), " window ", window),
+          [&](tape<double>& t, world& w) { return attend(t, w, true, window != 0, added, options); }, 24);
+    }
+}
+
+TEST_CASE("a bias of the wrong size, a trained one and heads that do not divide are refused", "[gradients]") {
+  const auto refusal = [](const auto& change) {
+    nn::parameter_set<double> parameters;
+    tape<double> t;
+    const auto items = t.dimension_of("items", 6), tokens = t.dimension_of("tokens", 40);
+    const auto batch = t.sequences_of(items, tokens, 9);
+    nn::attention_inputs in;
+    in.q = in.k = in.v = t.input("x", tokens, 12);
+    nn::attention_options options{2};
+    change(t, parameters, items, in, options);
+    return tests::kind_of([&] { nn::attention(t, batch, in, options); });
+  };
+  const auto biased = [&](std::size_t rows, std::size_t columns) {
+    return refusal([&](auto& t, auto&, auto, auto& in, auto&) { in.bias = t.input("bias", rows, columns); });
+  };
+  CHECK(biased(9, 9) == "accepted");
+  CHECK(biased(18, 9) == "accepted");
+  CHECK(biased(9, 8) == "unsupported_shape");
+  CHECK(biased(27, 9) == "unsupported_shape");
+  CHECK(refusal([](auto& t, auto&, auto items, auto& in, auto&) {
+          in.bias = t.input("bias", {items, 9}, 9);
+        }) == "accepted");
+  CHECK(refusal([](auto& t, auto&, auto, auto& in, auto&) {
+          in.bias = t.input("bias", {t.dimension_of("others", 6), 9}, 9);
+        }) == "unsupported_shape");
+  CHECK(refusal([](auto& t, auto& parameters, auto, auto& in, auto&) {
+          in.bias = t.parameter(parameters.add("bias", 9, 9));
+        }) == "bad_option");
+  CHECK(refusal([](auto&, auto&, auto, auto&, auto& options) { options.kv_heads = 1; }) == "accepted");
+  CHECK(refusal([](auto&, auto&, auto, auto&, auto& options) { options = {3, false, 0, 2}; }) == "unsupported_shape");
+  CHECK(refusal([](auto&, auto&, auto, auto&, auto& options) { options.heads = 5; }) == "unsupported_shape");
+  CHECK(refusal([](auto&, auto&, auto, auto&, auto& options) { options.dropout = 1; }) == "bad_option");
 }
 
 TEST_CASE("gradients of losses", "[gradients]") {

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include <hocket/nn/ops/arrange.hpp>
 
 #include "catch.hpp"
+#include "nn/slopes.hpp"
 
 namespace nn_test {
 
@@ -123,30 +123,20 @@ inline void check_gradients(const std::string& what, const recipe& make, std::si
   world w;
   const outcome all = run(make, w);
   REQUIRE(w.parameters.size() > 0);
-  // Five-point stencil, error h^4 |f^(5)| / 30 + epsilon |f| / h: both near epsilon^(4/5) for h = epsilon^(1/5). What
-  // is asked is half of the digits, sqrt(epsilon) = 1.5e-8, of the largest gradient of the tensor.
-  const double epsilon = std::numeric_limits<double>::epsilon(), h = std::pow(epsilon, 0.2);
   {
     compiled c(make, w, {}, false);
+    const auto loss = [&] {
+      c.t.seek(0);
+      return c.forward();
+    };
     std::size_t index = 0;
     for (auto& p : w.parameters) {
       const auto& gradient = all.gradients[index++];
-      double scale = std::abs(all.loss) * std::sqrt(epsilon);
-      for (const double g : gradient) scale = std::max(scale, std::abs(g));
       comparison result;
       const std::size_t stride = std::max<std::size_t>(1, p.size() / most);
-      for (std::size_t i = 0; i < p.size(); i += stride) {
-        double& x = p.writable().data()[i];
-        const double before = x;
-        const auto at = [&](double step) {
-          x = before + step * h;
-          c.t.seek(0);
-          return c.forward();
-        };
-        const double slope = (8 * (at(1) - at(-1)) - (at(2) - at(-2))) / (12 * h);
-        x = before;
-        result.add(std::abs(slope - gradient[i]), std::sqrt(epsilon) * scale);
-      }
+      for (std::size_t i = 0; i < p.size(); i += stride)
+        result.add(std::abs(slope_of(p.writable().data()[i], loss) - gradient[i]),
+                   allowed_slope(gradient[i], all.loss));
       INFO(p.name() << " " << result.message());
       CHECK(result);
     }

@@ -17,10 +17,10 @@
 
 // clang-format off
 #if defined(__clang__)
-#define HOCKET_AMX_BEGIN _Pragma("clang attribute push(__attribute__((target(\"amx-tile,amx-bf16,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma\"))), apply_to = function)")
+#define HOCKET_AMX_BEGIN _Pragma("clang attribute push(__attribute__((target(\"amx-tile,amx-bf16,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2,f16c\"))), apply_to = function)")
 #define HOCKET_AMX_END _Pragma("clang attribute pop")
 #else
-#define HOCKET_AMX_BEGIN _Pragma("GCC push_options") _Pragma("GCC target(\"amx-tile,amx-bf16,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,prefer-vector-width=512\")")
+#define HOCKET_AMX_BEGIN _Pragma("GCC push_options") _Pragma("GCC target(\"amx-tile,amx-bf16,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,bmi2,f16c,prefer-vector-width=512\")")
 #define HOCKET_AMX_END _Pragma("GCC pop_options")
 #endif
 // clang-format on
@@ -31,7 +31,13 @@ HOCKET_AMX_BEGIN
 /// While it lives, all eight tiles of this thread have 16 rows of 64 bytes. Not nested.
 class amx_tiles {
  public:
-  amx_tiles() {
+  amx_tiles() { configure(); }
+  ~amx_tiles() { release(); }
+  amx_tiles(const amx_tiles&) = delete;
+  amx_tiles& operator=(const amx_tiles&) = delete;
+
+  /// For scopes that are opened and closed by other means.
+  static void configure() {
     struct alignas(64) {
       std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
       std::uint16_t row_bytes[16] = {};
@@ -41,11 +47,10 @@ class amx_tiles {
       shape.row_bytes[tile] = 64;
       shape.rows[tile] = 16;
     }
+    __asm__ volatile("" : : "r"(&shape) : "memory");  // g++ 12 believes that only the first eight bytes are read
     _tile_loadconfig(&shape);
   }
-  ~amx_tiles() { _tile_release(); }
-  amx_tiles(const amx_tiles&) = delete;
-  amx_tiles& operator=(const amx_tiles&) = delete;
+  static void release() { _tile_release(); }
 };
 HOCKET_AMX_END
 

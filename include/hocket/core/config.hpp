@@ -36,6 +36,9 @@
 #ifndef HOCKET_NN_INSTANCE
 #define HOCKET_NN_INSTANCE extern template
 #endif
+#ifndef HOCKET_PEFT_INSTANCE
+#define HOCKET_PEFT_INSTANCE extern template
+#endif
 #endif
 
 namespace hocket {

@@ -6,10 +6,11 @@
 #include <string_view>
 
 #include <hocket/core/config.hpp>
+#include <hocket/core/half.hpp>
 
 namespace hocket {
 
-enum class dtype : std::uint8_t { f32, f64, c64, c128 };
+enum class dtype : std::uint8_t { f32, f64, c64, c128, bf16 };
 
 constexpr std::string_view name_of(dtype type) {
   switch (type) {
@@ -17,6 +18,7 @@ constexpr std::string_view name_of(dtype type) {
     case dtype::f64: return "f64";
     case dtype::c64: return "c64";
     case dtype::c128: return "c128";
+    case dtype::bf16: return "bf16";
   }
   return "unknown";
 }
@@ -36,6 +38,8 @@ template <class T>
 inline constexpr dtype dtype_of = dtype::f32;
 template <>
 inline constexpr dtype dtype_of<double> = dtype::f64;
+template <>
+inline constexpr dtype dtype_of<bf16> = dtype::bf16;
 template <>
 inline constexpr dtype dtype_of<std::complex<float>> = dtype::c64;
 template <>

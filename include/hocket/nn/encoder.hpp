@@ -66,12 +66,14 @@ inline std::vector<named_size> encoder_sizes(const encoder_config& c, bool poole
 
 /// Adds the weights of a model to `into`, f32 where they lie in the mapped file (frozen until trained; the file must
 /// outlive the set), otherwise converted. A file whose names begin with "bert." is read too. Throws with the name of a
-/// tensor that is missing or has another shape; whether there was a pooler is returned.
+/// tensor that is missing or has another shape. The pooler is added where the file has one, unless it is not wanted;
+/// whether it was is returned.
 template <Real T>
-bool load_encoder(const encoder_config& config, const io::safetensors_file& file, parameter_set<T>& into) {
+bool load_encoder(const encoder_config& config, const io::safetensors_file& file, parameter_set<T>& into,
+                  bool want_pooler = true) {
   const std::string first = "embeddings.word_embeddings.weight";
   const std::string front = !file.contains(first) && file.contains("bert." + first) ? "bert." : "";
-  const bool pooler = file.contains(front + "pooler.dense.weight");
+  const bool pooler = want_pooler && file.contains(front + "pooler.dense.weight");
   for (const named_size& each : encoder_sizes(config, pooler)) {
     const std::string name = front + each.name;
     const io::tensor_info& info = file.info(name);
@@ -111,17 +113,21 @@ void make_encoder(const encoder_config& config, bool pooler, std::uint64_t seed,
 /// The inputs of one tape: token ids packed item after item.
 class encoder_batch {
  public:
-  /// Room for `items` texts of up to `longest` tokens, `tokens` together.
+  /// Room for `items` texts of up to `longest` tokens, `tokens` together. Positions begin at `first_position`: a prefix
+  /// stands before them.
   template <Real T>
-  encoder_batch(tape<T>& t, const encoder_config& config, std::size_t items, std::size_t tokens, std::size_t longest)
-      : items_(t.dimension_of("items", items)),
+  encoder_batch(tape<T>& t, const encoder_config& config, std::size_t items, std::size_t tokens, std::size_t longest,
+                std::size_t first_position = 0)
+      : first_position_(static_cast<std::uint32_t>(first_position)),
+        items_(t.dimension_of("items", items)),
         tokens_(t.dimension_of("tokens", tokens)),
         rows_(t.sequences_of(items_, tokens_, longest)),
         ids_(t.indices("token ids", tokens_, config.vocab_size)),
         positions_(t.indices("positions", tokens_, config.max_position_embeddings)),
         types_(t.indices("token types", tokens_, config.type_vocab_size)) {
-    expects(longest <= config.max_position_embeddings, errc::unsupported_shape, "texts of up to ", longest,
-            " tokens; the model has ", config.max_position_embeddings, " positions");
+    expects(longest + first_position <= config.max_position_embeddings, errc::unsupported_shape, "texts of up to ",
+            longest, " tokens from position ", first_position, " on; the model has ", config.max_position_embeddings,
+            " positions");
     numbers_.reserve(tokens);
   }
 
@@ -133,7 +139,7 @@ class encoder_batch {
     t.set(ids_, ids);
     numbers_.clear();
     for (const std::uint32_t length : lengths)
-      for (std::uint32_t i = 0; i < length; ++i) numbers_.push_back(i);
+      for (std::uint32_t i = 0; i < length; ++i) numbers_.push_back(first_position_ + i);
     t.set(positions_, numbers_);
     if (types.empty()) {
       std::fill(numbers_.begin(), numbers_.end(), std::uint32_t{0});
@@ -151,6 +157,7 @@ class encoder_batch {
   index_input types() const { return types_; }
 
  private:
+  std::uint32_t first_position_;
   dimension items_, tokens_;
   sequences rows_;
   index_input ids_, positions_, types_;
@@ -168,7 +175,7 @@ struct encoder_hooks {
 };
 
 struct encoder_options {
-  bool dropout = true;             ///< the config's hidden_dropout_prob, in training passes
+  bool dropout = true;  ///< the config's hidden_dropout_prob and attention_probs_dropout_prob, in training passes
   bool checkpoint_layers = false;  ///< keep only the inputs of layers, compute their insides again going back
 };
 
@@ -178,14 +185,21 @@ struct encoder_values {
   value last() const { return hidden.back(); }
 };
 
+constexpr activation activation_of(encoder_activation act) {
+  switch (act) {
+    case encoder_activation::gelu_erf: return activation::gelu;
+    case encoder_activation::gelu_tanh: return activation::gelu_tanh;
+    case encoder_activation::relu: return activation::relu;
+  }
+  return activation::none;
+}
+
 /// The operations of a model on a tape. Its parameters must outlive the tape.
 template <Real T>
 class encoder {
  public:
   encoder(const encoder_config& config, parameter_set<T>& parameters) : config_(config), parameters_(parameters) {
     require_consistent(config, "encoder");
-    expects(config.hidden_act != encoder_activation::gelu_tanh, errc::bad_option,
-            "encoder: hidden_act is gelu_new; gelu and relu are built");
   }
 
   const encoder_config& config() const { return config_; }
@@ -202,7 +216,7 @@ class encoder {
     if (drop > 0) x = dropout(t, x, drop);
     out.hidden.push_back(x);
     for (std::size_t i = 0; i < config_.num_hidden_layers; ++i) {
-      const auto body = [&] { return layer(t, batch, i, x, drop, hooks); };
+      const auto body = [&] { return layer(t, batch, i, x, options.dropout, hooks); };
       x = options.checkpoint_layers ? t.checkpointed(body) : body();
       out.hidden.push_back(x);
     }
@@ -225,14 +239,7 @@ class encoder {
     return {weight(t, module), t.parameter(parameters_.at(module + ".bias"))};
   }
 
- private:
-  value weight(tape<T>& t, const std::string& module) const { return t.parameter(parameters_.at(module + ".weight")); }
-
-  value norm(tape<T>& t, const std::string& module, value x) const {
-    const linear_weights w = weights_of(t, module);
-    return layer_norm(t, x, w.weight, w.bias, config_.layer_norm_eps);
-  }
-
+  /// x through the products of `modules`, columns side by side; hooks take part.
   value dense(tape<T>& t, const std::vector<std::string>& modules, value x, const linear_options& options,
               const encoder_hooks<T>& hooks) const {
     if (hooks.linear) return hooks.linear(t, modules, x, options);
@@ -241,18 +248,28 @@ class encoder {
     return linear(t, x, weights, options);
   }
 
-  value layer(tape<T>& t, const encoder_batch& batch, std::size_t i, value x, double drop,
+ private:
+  value weight(tape<T>& t, const std::string& module) const { return t.parameter(parameters_.at(module + ".weight")); }
+
+  value norm(tape<T>& t, const std::string& module, value x) const {
+    const linear_weights w = weights_of(t, module);
+    return layer_norm(t, x, w.weight, w.bias, config_.layer_norm_eps);
+  }
+
+  value layer(tape<T>& t, const encoder_batch& batch, std::size_t i, value x, bool dropout,
               const encoder_hooks<T>& hooks) const {
+    const double drop = dropout ? config_.hidden_dropout_prob : 0;
     const std::string at = text("encoder.layer.", i, ".");
     const value qkv =
         dense(t, {at + "attention.self.query", at + "attention.self.key", at + "attention.self.value"}, x, {}, hooks);
     attention_inputs in{qkv, qkv, qkv};
     if (hooks.prefix) std::tie(in.prefix_k, in.prefix_v) = hooks.prefix(t, i);
-    const value mixed = attention(t, batch.rows(), in, {config_.num_attention_heads});
+    attention_options how{config_.num_attention_heads};
+    how.dropout = dropout ? config_.attention_probs_dropout_prob : 0;
+    const value mixed = attention(t, batch.rows(), in, how);
     const value h = norm(t, at + "attention.output.LayerNorm",
                          dense(t, {at + "attention.output.dense"}, mixed, {activation::none, drop, x}, hooks));
-    const activation act = config_.hidden_act == encoder_activation::relu ? activation::relu : activation::gelu;
-    const value wide = dense(t, {at + "intermediate.dense"}, h, {act}, hooks);
+    const value wide = dense(t, {at + "intermediate.dense"}, h, {activation_of(config_.hidden_act)}, hooks);
     return norm(t, at + "output.LayerNorm", dense(t, {at + "output.dense"}, wide, {activation::none, drop, h}, hooks));
   }
 
@@ -264,9 +281,10 @@ class encoder {
 
 #if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
 namespace hocket::nn {
-HOCKET_NN_INSTANCE bool load_encoder<float>(const encoder_config&, const io::safetensors_file&, parameter_set<float>&);
-HOCKET_NN_INSTANCE bool load_encoder<double>(const encoder_config&, const io::safetensors_file&,
-                                             parameter_set<double>&);
+HOCKET_NN_INSTANCE bool load_encoder<float>(const encoder_config&, const io::safetensors_file&, parameter_set<float>&,
+                                            bool);
+HOCKET_NN_INSTANCE bool load_encoder<double>(const encoder_config&, const io::safetensors_file&, parameter_set<double>&,
+                                             bool);
 HOCKET_NN_INSTANCE void make_encoder<float>(const encoder_config&, bool, std::uint64_t, parameter_set<float>&);
 HOCKET_NN_INSTANCE void make_encoder<double>(const encoder_config&, bool, std::uint64_t, parameter_set<double>&);
 HOCKET_NN_INSTANCE class encoder<float>;

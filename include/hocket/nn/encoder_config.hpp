@@ -46,6 +46,7 @@ struct encoder_config {
   encoder_activation hidden_act = encoder_activation::gelu_erf;
   double hidden_dropout_prob = 0.1;           ///< while training
   double attention_probs_dropout_prob = 0.1;  ///< while training
+  std::optional<double> classifier_dropout;   ///< while training, before a head; none: hidden_dropout_prob
   double initializer_range = 0.02;            ///< standard deviation of new weights
   std::size_t pad_token_id = 0;
 
@@ -73,6 +74,7 @@ inline void require_consistent(const encoder_config& config, std::string_view so
   };
   probability(config.hidden_dropout_prob, "hidden_dropout_prob");
   probability(config.attention_probs_dropout_prob, "attention_probs_dropout_prob");
+  if (config.classifier_dropout) probability(*config.classifier_dropout, "classifier_dropout");
   expects(config.pad_token_id < config.vocab_size, errc::bad_file, source, ": pad_token_id ", config.pad_token_id,
           " is not below vocab_size ", config.vocab_size);
 }
@@ -100,6 +102,7 @@ inline encoder_config read_encoder_config(const std::filesystem::path& path) {
   config.hidden_dropout_prob = root.double_or("hidden_dropout_prob", config.hidden_dropout_prob);
   config.attention_probs_dropout_prob =
       root.double_or("attention_probs_dropout_prob", config.attention_probs_dropout_prob);
+  if (root.has("classifier_dropout")) config.classifier_dropout = root.at("classifier_dropout").as_double();
   config.initializer_range = root.double_or("initializer_range", config.initializer_range);
   config.pad_token_id = root.size_or("pad_token_id", config.pad_token_id);
   const std::string activation = root.string_or("hidden_act", "gelu");

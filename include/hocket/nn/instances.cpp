@@ -7,6 +7,8 @@
 #include <hocket/nn/ops/layers.hpp>
 #include <hocket/nn/ops/linear.hpp>
 #include <hocket/nn/ops/losses.hpp>
+#include <hocket/nn/ops/low_rank.hpp>
 #include <hocket/nn/ops/pointwise.hpp>
 #include <hocket/nn/optimizer.hpp>
+#include <hocket/nn/sequence_classifier.hpp>
 #include <hocket/nn/tape.hpp>

@@ -1,7 +1,9 @@
 // What is trained: named matrices with a gradient beside them. A frozen parameter has no gradient memory.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -27,6 +29,17 @@ class parameter {
       : name_(std::move(name)), foreign_(true), trainable_(false), value_(foreign) {
     expects(foreign.dense(), errc::misaligned, "parameter ", name_, ": foreign memory must be dense");
   }
+  /// A frozen view of another parameter's value, which must live and stay as it is; what is made of the other one
+  /// (packed weights) serves both.
+  struct shared {
+    const parameter& of;
+  };
+  explicit parameter(const shared& other)
+      : name_(other.of.name_),
+        version_(other.of.version_),
+        foreign_(true),
+        trainable_(false),
+        value_(other.of.value_) {}
   parameter(const parameter&) = delete;
   parameter& operator=(const parameter&) = delete;
 
@@ -36,8 +49,13 @@ class parameter {
   std::size_t size() const { return value_.size(); }
 
   view<const T, 2> value() const { return value_; }
+  /// Changes with every call of writable() and own(); no two values of any parameters share one. Ask for writable()
+  /// anew for each change of a frozen value: what is made of it (packed weights) is made again when this number
+  /// changes.
+  std::uint64_t version() const { return version_; }
   /// Throws for a value in foreign memory.
   view<T, 2> writable() {
+    version_ = next_version();
     expects(!foreign_, errc::bad_option, "parameter ", name_, " lies in foreign memory; own() it before writing");
     return owned_.as_view();
   }
@@ -47,6 +65,7 @@ class parameter {
     owned_ = tensor<T>(value_);
     value_ = owned_.as_view();
     foreign_ = false;
+    version_ = next_version();
   }
 
   bool trainable() const { return trainable_; }
@@ -65,7 +84,13 @@ class parameter {
   }
 
  private:
+  static std::uint64_t next_version() {
+    static std::atomic<std::uint64_t> count{0};
+    return ++count;
+  }
+
   std::string name_;
+  std::uint64_t version_ = next_version();
   bool foreign_ = false, trainable_ = true;
   tensor<T> owned_;
   view<const T, 2> value_;
@@ -106,6 +131,15 @@ class parameter_set {
     return all_.emplace_back(std::move(name), foreign);
   }
 
+  /// Frozen views of all parameters of another set, which must live and stay as they are: any number of runs over one
+  /// base. A view that is trained becomes a copy.
+  void share(const parameter_set& base) {
+    for (const auto& each : base.all_) {
+      require_new(each.name());
+      all_.emplace_back(typename parameter<T>::shared{each});
+    }
+  }
+
   auto begin() { return all_.begin(); }
   auto end() { return all_.end(); }
   auto begin() const { return all_.begin(); }
@@ -116,6 +150,11 @@ class parameter_set {
     for (auto& each : all_)
       if (each.name() == name) return &each;
     return nullptr;
+  }
+  bool contains(std::string_view name) const {
+    for (const auto& each : all_)
+      if (each.name() == name) return true;
+    return false;
   }
   /// Throws bad_option for an unknown name.
   parameter<T>& at(std::string_view name) {

@@ -45,8 +45,8 @@ struct schedule_options {
 /// The factor of the rate in step `step` (from 0), as transformers' schedules have it: with a warm-up the first step's
 /// is 0.
 inline double schedule_factor(const schedule_options& s, std::size_t step) {
-  expects(s.shape == decay_shape::constant || s.total > 0, errc::bad_option, "schedule: total is 0; ", hocket::name_of(s.shape),
-          " needs to know the number of steps");
+  expects(s.shape == decay_shape::constant || s.total > 0, errc::bad_option, "schedule: total is 0; ",
+          hocket::name_of(s.shape), " needs to know the number of steps");
   const auto number = [](std::size_t n) { return static_cast<double>(n); };
   if (step < s.warm_up) return number(step) / number(s.warm_up);
   if (s.shape == decay_shape::constant) return 1;

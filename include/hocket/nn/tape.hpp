@@ -32,8 +32,19 @@
 #include <hocket/nn/memory_plan.hpp>
 #include <hocket/nn/op.hpp>
 #include <hocket/nn/parameter.hpp>
+#include <hocket/nn/row_blocks.hpp>
+#include <hocket/nn/weight_packs.hpp>
 
 namespace hocket::nn {
+
+/// A buffer of the memory plan, and the rows it has if it is a matrix: what lives within one run of operations by rows
+/// needs room for one block only.
+struct planned_matrix {
+  planned_buffer memory;
+  extent rows{0};
+  std::size_t row_bytes = 0;  ///< 0: scratch
+  bool local = false;
+};
 
 /// The order in which operations run: all forward passes, then backward passes (and forward passes anew of checkpointed
 /// blocks).
@@ -49,8 +60,16 @@ struct step_list {
 template <Real T>
 class tape {
  public:
-  explicit tape(const cpu& device = {}, std::uint64_t seed = 0, const linalg::gemm_options& engine = {})
-      : number_(next_number()), run_(device, engine) {
+  /// `products`: what encoders ask their products to be computed in. Tapes over the same frozen weights had best be
+  /// given one weight_packs.
+  explicit tape(const cpu& device = {}, std::uint64_t seed = 0, const linalg::gemm_options& engine = {},
+                precision products = precision::native, std::shared_ptr<weight_packs<T>> packs = {})
+      : number_(next_number()),
+        run_(device, engine),
+        products_(products),
+        packs_(packs ? std::move(packs) : std::make_shared<weight_packs<T>>()) {
+    expects(products == precision::native || std::is_same_v<T, float>, errc::bad_option,
+            "a tape of f64 computes products in f64, not in ", hocket::name_of(products));
     run_.seed = seed;
   }
   explicit tape(const cuda&) : tape() {
@@ -79,7 +98,7 @@ class tape {
     e.kind = source::input;
     e.wants = with_gradient;
     e.storage = tensor<T>({most(rows), columns});
-    e.data = e.storage.data();
+    e.data = at_address(e.storage.data());
     return add(std::move(e));
   }
 
@@ -114,22 +133,30 @@ class tape {
     s.longest = longest;
     s.lengths.reserve(run_.most[items.index]);
     s.starts.reserve(run_.most[items.index]);
+    s.starts_in_block.reserve(run_.most[items.index]);
     run_.batches.push_back(std::move(s));
     return {static_cast<std::uint32_t>(run_.batches.size() - 1), number_};
   }
 
   /// For the functions that make operations.
-  value record(std::unique_ptr<op<T>> what, std::vector<value> inputs, extent rows, std::size_t columns) {
+  value record(std::unique_ptr<op<T>> what, std::vector<value> inputs, extent rows, std::size_t columns,
+               storage kept_in = storage::native) {
     require_recording(what->name());
+    expects(kept_in == storage::native || std::is_same_v<T, float>, errc::bad_option, what->name(),
+            ": a tape of f64 keeps nothing in bf16");
     expects(inputs.size() <= 64, errc::unsupported_shape, what->name(), " has ", inputs.size(),
             " inputs; an operation has at most 64");
-    for (const value& v : inputs) require_own(v, what->name());
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      require_own(inputs[k], what->name());
+      expects(at(inputs[k]).size.kept_in == storage::native || what->takes_bf16(k), errc::bad_option, what->name(),
+              ": ", describe(inputs[k]), " is kept in bf16; widened() makes it readable");
+    }
     node n;
     n.inputs = std::move(inputs);
     n.block = block_;
     entry e;
     e.name = text(what->name(), " (operation ", nodes_.size(), ")");
-    e.size = {rows, columns};
+    e.size = {rows, columns, kept_in};
     e.kind = source::computed;
     e.node = static_cast<std::uint32_t>(nodes_.size());
     for (const value& v : n.inputs) e.wants = e.wants || entries_[v.index].wants;
@@ -155,6 +182,8 @@ class tape {
 
   extent rows(value v) const { return at(v).size.rows; }
   std::size_t columns(value v) const { return at(v).size.columns; }
+  storage kept_in(value v) const { return at(v).size.kept_in; }
+  precision products() const { return products_; }
   /// Whether gradients flow into it.
   bool moves(value v) const { return at(v).wants; }
   std::string describe(value v) const {
@@ -169,6 +198,8 @@ class tape {
   std::size_t bound(index_input i) const { return index_facts_[i.index].bound; }
   extent items(nn::sequences s) const { return dimension{run_.batches[s.index].items_dimension}; }
   extent tokens(nn::sequences s) const { return dimension{run_.batches[s.index].tokens_dimension}; }
+  /// The most rows an item may have.
+  std::size_t longest(nn::sequences s) const { return run_.batches[s.index].longest; }
   std::size_t most(const extent& e) const { return run_.most[e.dimension] * e.factor; }
 
   // Compiling ---------------------------------------------------------------------------------------------------------
@@ -246,13 +277,14 @@ class tape {
     expects(compiled_, errc::bad_option, "forward: the tape is not compiled yet");
     require_inputs();
     resolve_parameters();
-    for (std::size_t i = 0; i < plan_.forward_steps; ++i) run_forward(nodes_[plan_.steps[i].node]);
+    find_frozen_packs();
+    for (std::size_t i = 0; i < forward_runs_; ++i) execute(runs_[i]);
     state_ = run_.training ? pass::ready : pass::evaluated;
   }
 
   /// Adds `scale` d loss / d p to the gradient of every trainable parameter p.
   void backward(T scale = T{1}) {
-    expects(compiled_ && plan_.steps.size() > plan_.forward_steps, errc::bad_option,
+    expects(compiled_ && runs_.size() > forward_runs_, errc::bad_option,
             "backward: the tape was compiled for forward passes only");
     expects(state_ != pass::none, errc::bad_option, "backward: there was no forward pass");
     expects(state_ != pass::evaluated, errc::bad_option,
@@ -261,13 +293,7 @@ class tape {
             "backward twice after one forward pass: the saved values are gone; call forward() again");
     state_ = pass::done;
     *loss_gradient_ = scale;
-    for (std::size_t i = plan_.forward_steps; i < plan_.steps.size(); ++i) {
-      node& n = nodes_[plan_.steps[i].node];
-      if (plan_.steps[i].forward)
-        run_forward(n);
-      else
-        run_backward(n);
-    }
+    for (std::size_t i = forward_runs_; i < runs_.size(); ++i) execute(runs_[i]);
     ++run_.step;
   }
 
@@ -278,7 +304,7 @@ class tape {
     expects(e.kind != source::computed || e.kept, errc::bad_option, "read: ", e.name,
             " shares its memory with later values; name it in compile's list to keep it");
     expects(e.kind != source::computed || state_ != pass::none, errc::bad_option, "read: there was no forward pass");
-    return {e.data, {live(e.size.rows), e.size.columns}};
+    return {elements(e.data), {live(e.size.rows), e.size.columns}};
   }
   T scalar(value v) const {
     const auto one = read(v);
@@ -292,14 +318,19 @@ class tape {
     expects(e.kind == source::input && e.wants, errc::bad_option, "gradient: ", e.name,
             " is not an input recorded with a gradient");
     expects(state_ == pass::done, errc::bad_option, "gradient: there was no backward pass");
-    return {e.gradient, {live(e.size.rows), e.size.columns}};
+    return {elements(e.gradient), {live(e.size.rows), e.size.columns}};
   }
 
   const cpu& device() const { return run_.device; }
   bool compiled() const { return compiled_; }
   std::size_t operations() const { return nodes_.size(); }
-  /// Bytes of the arena, and of what waits in it for the backward pass when a forward pass of the largest batch ends.
-  std::size_t arena_bytes() const { return arena_.size() * sizeof(T); }
+  /// Bytes of the arena (with the threads' own memory), and of what waits in it for the backward pass when a forward
+  /// pass of the largest batch ends.
+  std::size_t arena_bytes() const {
+    std::size_t bytes = arena_.size();
+    for (const auto& each : run_.worker_memory) bytes += each.size();
+    return bytes;
+  }
   std::size_t saved_bytes() const { return saved_bytes_; }
   /// The least arena that any plan could have.
   std::size_t least_bytes() const { return least_bytes_; }
@@ -319,9 +350,23 @@ class tape {
     bool reached = false;      ///< by gradients
     std::size_t set_rows = 0;  ///< 1 + rows that were set; 0: never
     tensor<T> storage, gradient_storage;
-    const T* data = nullptr;
-    T* gradient = nullptr;
-    std::size_t block = none, gradient_block = none;  ///< of the memory plan
+    place data, back_data, gradient;
+    std::size_t block = none, back_block = none, gradient_block = none;  ///< of the memory plan
+  };
+  /// Weights of a node, packed: shared where they are frozen parameters.
+  struct packed_input {
+    pack_recipe<T> recipe;
+    std::vector<std::size_t> inputs;  ///< of every part; no_input: zeros
+    bool frozen = false;
+    std::shared_ptr<const packed_weight<T>> shared;
+    std::unique_ptr<packed_weight<T>> own;
+  };
+  /// Consecutive steps: one operation on whole matrices, or operations by rows over the same blocks.
+  struct step_run {
+    std::size_t first, last;  ///< steps, both included
+    bool by_rows = false;
+    extent over{0};
+    std::vector<row_block> blocks;
   };
   struct node {
     std::unique_ptr<op<T>> what;
@@ -330,11 +375,13 @@ class tape {
     std::uint32_t block = 0;
     std::uint64_t wanted = 0;
     demands needs;
-    node_state<T> memory;
+    node_state memory;
+    std::vector<packed_input> forward_packs, backward_packs;
     bool passed = false;     ///< the gradient of input pass_through lies where the output's does
     std::vector<char> adds;  ///< of each input: whether another operation has written its gradient before
-    std::vector<std::size_t> kept_blocks, own_blocks;
-    std::size_t forward_block = none, backward_block = none;
+    bool spills = false;     ///< the output is copied for the backward pass
+    std::vector<std::size_t> kept_blocks, kept_back_blocks, own_blocks;
+    std::size_t forward_block = none, backward_block = none, sums_block = none;
     std::vector<std::size_t> forward_steps;
     std::size_t backward_step = none;
   };
@@ -344,6 +391,8 @@ class tape {
     std::size_t bound;
   };
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
+  /// What waits for the backward pass is written past the caches where it is more than this: they would lose it anyway.
+  static constexpr std::size_t past_caches_from = std::size_t{16} << 20;
 
   static std::uint32_t next_number() {
     static std::atomic<std::uint32_t> count{0};
@@ -365,7 +414,15 @@ class tape {
             v.tape, ", this is tape ", number_);
   }
   std::size_t live(const extent& e) const { return run_.live[e.dimension] * e.factor; }
-  std::size_t bytes(const matrix_size& s) const { return most(s.rows) * s.columns * sizeof(T); }
+  static std::size_t row_bytes(const matrix_size& s) {
+    return s.columns * (s.kept_in == storage::bf16 ? sizeof(bf16) : sizeof(T));
+  }
+  std::size_t bytes(const matrix_size& s) const { return most(s.rows) * row_bytes(s); }
+  static place at_address(const T* data) {
+    // Parameters and inputs are only read through their place; gradients are made from pointers to change.
+    return {reinterpret_cast<std::byte*>(const_cast<T*>(data)), 0, false};
+  }
+  static T* elements(const place& p) { return reinterpret_cast<T*>(p.data); }
 
   void require_inputs() const {
     for (const entry& e : entries_)
@@ -391,9 +448,9 @@ class tape {
               "trainable when the tape was compiled; compile a new tape after a change");
       const T* const data = e.parameter->value().data();
       T* const gradient = e.wants ? e.parameter->gradient().data() : nullptr;
-      if (data == e.data && gradient == e.gradient) continue;
-      e.data = data;
-      e.gradient = gradient;
+      if (data == elements(e.data) && gradient == elements(e.gradient)) continue;
+      e.data = at_address(data);
+      e.gradient = at_address(gradient);
       stale_ = true;
     }
     if (stale_) resolve_nodes();
@@ -402,34 +459,26 @@ class tape {
   void build(const value* loss, const std::vector<value>& keep);
   void schedule(const value* loss);
   void recompute(std::uint32_t block);
-  void place();
+  std::vector<char> made_again() const;
+  void find_runs();
+  void place_all();
   void place_values();
   void place_gradients();
+  void settle_lifetimes();
   void resolve_nodes();
-  std::size_t new_buffer(std::size_t bytes, std::vector<lifetime> alive);
-  T* place_of(std::size_t block) {
-    return block == none ? nullptr : arena_.data() + buffers_[block].offset / sizeof(T);
-  }
+  void make_packs(node& n);
+  const step_run& run_of(std::size_t step) const;
+  std::size_t new_buffer(const matrix_size& size, std::vector<lifetime> alive);
+  std::size_t new_scratch(std::size_t bytes, std::vector<lifetime> alive);
+  place place_of(std::size_t block);
 
-  void run_forward(node& n) noexcept { n.what->forward(frame<T>(run_, n.memory)); }
-  void run_backward(node& n) noexcept {
-    const frame<T> f(run_, n.memory);
-    if (n.needs.pass_through != no_input && (n.wanted & bit(n.needs.pass_through)) && !n.passed)
-      add_to(n, n.needs.pass_through, n.memory.output_gradient);
-    n.what->backward(f);
-    for (std::size_t k = 0; k < n.memory.inputs.size(); ++k)
-      if (n.memory.inputs[k].sum != nullptr) add_to(n, k, n.memory.inputs[k].gradient);
-  }
-  /// sum (+)= from.
-  void add_to(node& n, std::size_t k, const T* from) noexcept {
-    const operand<T>& in = n.memory.inputs[k];
-    const std::size_t rows = live(in.size.rows), columns = in.size.columns;
-    T* const to = in.sum != nullptr ? in.sum : in.gradient;
-    const bool add = in.sum != nullptr || in.add;
-    kernels::epilogue::forward<T>(run_.device, {from, {rows, columns}}, {},
-                                  add ? view<const T, 2>(to, {rows, columns}) : view<const T, 2>{},
-                                  {to, {rows, columns}});
-  }
+  void execute(step_run& run) noexcept;
+  void refresh_packs(std::vector<packed_input>& packs, const node& n, bool back,
+                     std::vector<const std::byte*>& to) noexcept;
+  void spill(const node& n, const frame<T>& f) noexcept;
+  void find_frozen_packs();
+  void run_step(std::size_t step, const frame<T>& f, bool by_rows) noexcept;
+  void add_to(const node& n, std::size_t k, const place& from, const frame<T>& f, bool by_rows) noexcept;
 
   std::uint32_t number_;
   run_state<T> run_;
@@ -441,8 +490,12 @@ class tape {
   bool compiled_ = false, stale_ = false;
   pass state_ = pass::none;
   step_list plan_;
-  std::vector<planned_buffer> buffers_;
-  buffer<T> arena_;
+  std::vector<step_run> runs_;
+  std::size_t forward_runs_ = 0;
+  std::vector<planned_matrix> buffers_;
+  buffer<std::byte> arena_;
+  precision products_;
+  std::shared_ptr<weight_packs<T>> packs_;
   T* loss_gradient_ = nullptr;
   value loss_{};
   std::size_t saved_bytes_ = 0, least_bytes_ = 0;
@@ -451,6 +504,7 @@ class tape {
 }  // namespace hocket::nn
 
 #include <hocket/nn/tape_compile.hpp>
+#include <hocket/nn/tape_run.hpp>
 
 #if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
 namespace hocket::nn {

@@ -31,13 +31,25 @@ struct trial {
   bool bias = false;    ///< by head, shared by the items, now and then -infinity
   float peak = 0;       ///< size of a few scores, so that maxima must be kept
   bool blind = false;   ///< the bias hides all own keys of query 1
+  double dropout = 0;
 
   attention::shape shape() const {
-    return {batch, heads, kv_heads, queries, keys, width, prefix, causal, window, attention::usual_scale(width)};
+    return {batch,
+            heads,
+            kv_heads,
+            queries,
+            keys,
+            width,
+            prefix,
+            causal,
+            window,
+            attention::usual_scale(width),
+            attention::make_dropout(dropout, 0x123456789abcdef0, 0xfedcba9876543210)};
   }
   std::string text() const {
     return hocket::text("B ", batch, " H ", heads, "/", kv_heads, " T ", queries, " x ", keys, " D ", width, " P ",
-                        prefix, causal ? " causal" : "", " window ", window, " lengths ", static_cast<int>(ragged));
+                        prefix, causal ? " causal" : "", " window ", window, " lengths ", static_cast<int>(ragged),
+                        " dropout ", dropout);
   }
 };
 
@@ -47,6 +59,7 @@ inline const std::vector<trial> small = {
     {2, 2, 1, 17, 15, 32, 3, true, 0, lengths::keys, false, true, 0},
     {2, 2, 2, 16, 31, 7, 0, false, 0, lengths::both, false, false, 3, true},
     {3, 2, 1, 13, 13, 16, 2, true, 4, lengths::packed, true},
+    {2, 4, 2, 19, 21, 9, 3, true, 0, lengths::both, true, true, 1, true, 0, false, 0.3},
 };
 /// Sizes across the borders of tiles, empty ones, widths that no register divides.
 inline const std::vector<trial> more = {
@@ -61,6 +74,8 @@ inline const std::vector<trial> more = {
     {1, 2, 1, 5, 97, 100, 2, false, 0, lengths::full, false, true, 1},
     {2, 3, 1, 20, 29, 40, 0, true, 0, lengths::packed, false, true, 8},
     {2, 2, 2, 9, 130, 32, 0, false, 0, lengths::full, false, true, 0, false, 150},
+    {2, 2, 1, 66, 75, 64, 9, false, 11, lengths::packed, true, true, 8, false, 0, false, 0.5},
+    {1, 1, 1, 35, 67, 100, 0, false, 0, lengths::keys, false, false, 0, false, 0, false, 0.9},
 };
 
 /// Where the elements of one tensor lie: `lengths` rows an item exist, the others are padding.
@@ -279,9 +294,14 @@ struct problem {
           std::vector<A> scores = p;
           for (A& x : p) sum += x = std::exp(x - largest);
           for (A& x : p) x /= sum;
+          std::vector<A> kept(p.size());
+          for (std::size_t j = 0; j < p.size(); ++j)
+            kept[j] = s.drop.none() || attention::stays(s, b, h, i, !seen[j].prefix, seen[j].index)
+                          ? static_cast<A>(s.drop.scale)
+                          : 0;
           for (std::size_t d = 0; d < t.width; ++d) {
             A o = 0;
-            for (std::size_t j = 0; j < p.size(); ++j) o += round(p[j]) * read(seen[j].v[d]);
+            for (std::size_t j = 0; j < p.size(); ++j) o += round(kept[j] * p[j]) * read(seen[j].v[d]);
             out[first + d] = round(o);
             delta += round(o) * read(dout[first + d]);
           }
@@ -290,7 +310,7 @@ struct problem {
           for (std::size_t j = 0; j < p.size(); ++j) {
             A dp = 0;
             for (std::size_t d = 0; d < t.width; ++d) dp += read(dout[first + d]) * read(seen[j].v[d]);
-            const A ds = round(p[j] * (dp - delta));
+            const A ds = round(p[j] * (kept[j] * dp - delta));
             const std::size_t at = seen[j].prefix ? prefix.index(t.shared_prefix ? 0 : b, kv_head, seen[j].index, 0)
                                                   : kv.index(b, kv_head, seen[j].index, 0);
             A* const to_k = (seen[j].prefix ? dpk : dk).data() + at;
@@ -298,7 +318,7 @@ struct problem {
             for (std::size_t d = 0; d < t.width; ++d) {
               dq[first + d] += ds * read(seen[j].k[d]);
               to_k[d] += ds * read(q_data[first + d]);
-              to_v[d] += round(p[j]) * read(dout[first + d]);
+              to_v[d] += round(kept[j] * p[j]) * read(dout[first + d]);
             }
           }
         }

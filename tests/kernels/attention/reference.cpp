@@ -17,10 +17,12 @@ long double loss(const problem<double>& p) {
 }  // namespace
 
 TEST_CASE("the reference's gradients agree with finite differences", "[attention]") {
-  const std::vector<trial> trials = {{1, 1, 1, 2, 3, 2, 0},
-                                     {2, 4, 2, 3, 4, 3, 2, true, 0, lengths::keys, false, true, 1, true},
-                                     {2, 2, 1, 5, 5, 2, 1, true, 2, lengths::packed, true},
-                                     {3, 1, 1, 4, 6, 2, 0, false, 2, lengths::both, false, false, 2}};
+  const std::vector<trial> trials = {
+      {1, 1, 1, 2, 3, 2, 0},
+      {2, 4, 2, 3, 4, 3, 2, true, 0, lengths::keys, false, true, 1, true},
+      {2, 2, 1, 5, 5, 2, 1, true, 2, lengths::packed, true},
+      {3, 1, 1, 4, 6, 2, 0, false, 2, lengths::both, false, false, 2},
+      {2, 4, 2, 3, 10, 2, 9, true, 0, lengths::keys, true, true, 0, true, 0, false, 0.4}};
   for (const trial& t : trials) {
     problem<double> p(t);
     const auto e = p.expected();

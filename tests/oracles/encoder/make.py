@@ -4,7 +4,11 @@ Needs the packages of bench/peers/requirements.txt. Writes, beside itself:
   tiny.safetensors      the f32 weights of a small random BertModel with pooler, and of a head, by transformers' names
   tiny_config.json      its config
   tiny_expected.safetensors  for one ragged batch and ten training steps, in f64 (the reference) and f32 (the peer)
+  tiny_gelu_new_expected.safetensors  what the same weights give with hidden_act gelu_new, and a sample of every gradient
   minilm_expected.safetensors  the same hidden states of the real model, and a sample of every gradient (with an argument)
+  sentences_model.safetensors, sentences_config.json  a very small model for the tokenizer of tests/oracles/text/small
+  sentences_expected.safetensors  embeddings of SENTENCES, from text to unit length, by that model and (with an argument)
+                        the real one; tests/encoder_peer compares all gradients and more sentences with the live libraries
 
 Padded batches with an attention mask there, packed rows here: rows of padding are cut away before they are stored.
 """
@@ -18,11 +22,19 @@ import numpy as np
 import torch
 import transformers
 from safetensors.numpy import save_file
+from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel, get_linear_schedule_with_warmup
 
 FOLDER = pathlib.Path(__file__).parent
 CLASSES, SMOOTHING = 3, 0.1
 RATE, DECAY, CLIP, STEPS, WARM_UP = 2e-3, 0.01, 0.5, 10, 3
+SMALL_TOKENIZER = FOLDER.parent / "text" / "small" / "tokenizer.json"
+SENTENCES = [
+    "The plot was good, but the characters are uncompelling and the dialog is not great.", "", "   ", "!", "naïve Café ﬁancé 12,5 €",
+    "VADER is smart, handsome, and funny!!! :) 😀", "我爱北京天安门 and Tōkyō", "supercalifragilisticexpialidocious " * 3,
+    "It was a long day. " * 60,  # cut at the longest that a model takes
+    "At least it isn't a horrible book.", "[CLS] is not special here, [MASK] neither", "a",
+]
 
 
 class Classifier(torch.nn.Module):
@@ -115,22 +127,23 @@ def fresh(config, state, dtype):
     return model.to(dtype).eval()  # eval: no dropout
 
 
-def tiny():
+def tiny_model(activation="gelu"):
     torch.manual_seed(3)
     config = BertConfig(vocab_size=61, hidden_size=36, num_hidden_layers=2, num_attention_heads=3, intermediate_size=70,
-                        max_position_embeddings=23, initializer_range=0.2, attn_implementation="eager")
+                        max_position_embeddings=23, initializer_range=0.2, hidden_act=activation,
+                        attn_implementation="eager")
     first = Classifier(BertModel(config, add_pooling_layer=True), seed=5)
     with torch.no_grad():  # gains and biases that matter
         for name, p in first.named_parameters():
             if name.endswith(".bias") or "LayerNorm" in name:
                 p.add_(torch.randn(p.shape) * 0.1)
-    state = {k: v.clone() for k, v in first.state_dict().items()}
+    return config, first, {k: v.clone() for k, v in first.state_dict().items()}
+
+
+def tiny():
+    config, first, state = tiny_model()
     save_file({n.removeprefix("bert."): p.detach().numpy() for n, p in first.named_parameters()}, FOLDER / "tiny.safetensors")
-    (FOLDER / "tiny_config.json").write_text(json.dumps(
-        {k: v for k, v in config.to_dict().items() if k in (
-            "attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range",
-            "intermediate_size", "layer_norm_eps", "max_position_embeddings", "model_type", "num_attention_heads",
-            "num_hidden_layers", "pad_token_id", "type_vocab_size", "vocab_size")}, indent=1) + "\n")
+    write_config(config, FOLDER / "tiny_config.json")
     random, out = np.random.default_rng(7), {}
     batch = batch_of(random, config, [7, 1, 23, 2, 16])
     describe("", batch, out)
@@ -143,26 +156,91 @@ def tiny():
     save_file(out, FOLDER / "tiny_expected.safetensors", metadata=versions())
 
 
-def minilm(folder):
-    config = BertConfig.from_pretrained(folder, attn_implementation="eager")
-    state = Classifier(BertModel.from_pretrained(folder, config=config), seed=5).state_dict()
-    random, out = np.random.default_rng(8), {}
-    batch = batch_of(random, config, [9, 2, 17])
-    describe("", batch, out)
+def sampler(random, most):
+    """A `keep` for outcome: the same places of a gradient whenever it is asked, then its largest size."""
     chosen = {}
 
     def keep(name, gradient):
         if name not in chosen:
             flat = np.flatnonzero(gradient) if "embeddings" in name else np.arange(gradient.size)
-            chosen[name] = np.sort(random.choice(flat, min(120, flat.size), replace=False))
+            chosen[name] = np.sort(random.choice(flat, min(most, flat.size), replace=False))
         return np.concatenate([gradient.ravel()[chosen[name]], [np.abs(gradient).max()]])
 
+    return keep, chosen
+
+
+def tiny_gelu_new():
+    config, _, state = tiny_model("gelu_new")
+    random, out = np.random.default_rng(9), {}
+    batch = batch_of(random, config, [7, 1, 23, 2, 16])
+    describe("", batch, out)
+    keep, chosen = sampler(random, 20)
+    for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
+        outcome(fresh(config, state, dtype), batch, kind, out, keep)
+    for name, places in chosen.items():
+        out[f"places.{name.removeprefix('bert.')}"] = places.astype(np.int32)
+    save_file(out, FOLDER / "tiny_gelu_new_expected.safetensors", metadata=versions())
+
+
+def write_config(config, path):
+    path.write_text(json.dumps(
+        {k: v for k, v in config.to_dict().items() if k in (
+            "attention_probs_dropout_prob", "hidden_act", "hidden_dropout_prob", "hidden_size", "initializer_range",
+            "intermediate_size", "layer_norm_eps", "max_position_embeddings", "model_type", "num_attention_heads",
+            "num_hidden_layers", "pad_token_id", "type_vocab_size", "vocab_size")}, indent=1) + "\n")
+
+
+def minilm(folder):
+    bert = real_model(folder)
+    config, state = bert.config, Classifier(bert, seed=5).state_dict()
+    random, out = np.random.default_rng(8), {}
+    batch = batch_of(random, config, [9, 2, 17])
+    describe("", batch, out)
+    keep, chosen = sampler(random, 120)
     for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
         outcome(fresh(config, state, dtype), batch, kind, out, keep)
     for name, places in chosen.items():
         out[f"places.{name.removeprefix('bert.')}"] = places.astype(np.int32)
     out["head.weight"], out["head.bias"] = (state[k].numpy() for k in ("head.weight", "head.bias"))
     save_file(out, FOLDER / "minilm_expected.safetensors", metadata=versions())
+
+
+def embeddings(model, tokenizer, texts, longest):
+    """(texts, D): tokens, hidden states, their mean, length 1, as sentence-transformers makes them; padded batches of 32."""
+    tokenizer.enable_truncation(longest)
+    tokenizer.enable_padding()
+    out = []
+    for at in range(0, len(texts), 32):
+        encoded = tokenizer.encode_batch(texts[at:at + 32])
+        ids, mask = (torch.tensor([getattr(e, part) for e in encoded]) for part in ("ids", "attention_mask"))
+        with torch.no_grad():
+            states = model(ids, attention_mask=mask).last_hidden_state
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+        out.append(torch.nn.functional.normalize(mean, p=2, dim=1))
+    return torch.cat(out).numpy()
+
+
+def sentences(minilm_folder):
+    torch.manual_seed(4)
+    config = BertConfig(vocab_size=Tokenizer.from_file(str(SMALL_TOKENIZER)).get_vocab_size(), hidden_size=8, num_hidden_layers=1,
+                        num_attention_heads=2, intermediate_size=12, max_position_embeddings=64, initializer_range=0.5,
+                        attn_implementation="eager")
+    small = BertModel(config, add_pooling_layer=False)
+    save_file({n: p.detach().numpy() for n, p in small.named_parameters()}, FOLDER / "sentences_model.safetensors")
+    write_config(config, FOLDER / "sentences_config.json")
+    models = {"small": (small, SMALL_TOKENIZER, 64)}
+    if minilm_folder:
+        models["minilm"] = (real_model(minilm_folder), pathlib.Path(minilm_folder) / "tokenizer.json", 256)
+    out = {}
+    for name, (model, tokenizer, longest) in models.items():
+        for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
+            out[f"{name}.{kind}"] = embeddings(model.to(dtype).eval(), Tokenizer.from_file(str(tokenizer)), SENTENCES, longest)
+    save_file(out, FOLDER / "sentences_expected.safetensors", metadata=versions() | {"texts": "\n".join(SENTENCES)})
+
+
+def real_model(folder, implementation="eager"):
+    return BertModel.from_pretrained(folder, config=BertConfig.from_pretrained(folder, attn_implementation=implementation))
 
 
 def versions():
@@ -172,5 +250,7 @@ def versions():
 if __name__ == "__main__":
     torch.set_num_threads(1)
     tiny()
+    tiny_gelu_new()
+    sentences(sys.argv[1] if len(sys.argv) > 1 else None)
     if len(sys.argv) > 1:
         minilm(sys.argv[1])

@@ -111,10 +111,12 @@ HOCKET_DEVICE int atomic_max(int* target, int x) { return atomicMax(target, x); 
 
 HOCKET_DEVICE bool inside(bool condition) { return condition; }
 HOCKET_DEVICE float larger(float m, float x) { return fmaxf(m, x); }
+HOCKET_DEVICE double larger(double m, double x) { return fmax(m, x); }
 HOCKET_DEVICE constexpr unsigned fragment(unsigned i) { return i; }
 
 HOCKET_DEVICE float exp_of(float x) { return __expf(x); }
 HOCKET_DEVICE float inverse_sqrt(float x) { return rsqrtf(x); }
+HOCKET_DEVICE unsigned first_set(unsigned bits) { return static_cast<unsigned>(__ffs(static_cast<int>(bits))) - 1; }
 
 /// Starts copying 16 bytes, both addresses multiples of 16.
 HOCKET_DEVICE void copy_async16(shared_address to, const void* from) {

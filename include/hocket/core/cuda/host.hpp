@@ -9,6 +9,7 @@
 // No CUDA header is needed.
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -377,12 +378,16 @@ inline bool inside(bool condition, location site = location::current()) {
 inline float larger(float m, float x, location site = location::current()) {
   return cuda_host::mutated(cuda_host::mutant::maximum, site) ? x : std::fmax(m, x);
 }
+inline double larger(double m, double x, location site = location::current()) {
+  return cuda_host::mutated(cuda_host::mutant::maximum, site) ? x : std::fmax(m, x);
+}
 inline unsigned fragment(unsigned i, location site = location::current()) {
   return cuda_host::mutated(cuda_host::mutant::fragment, site) ? i ^ 1u : i;
 }
 
 inline float exp_of(float x) { return std::exp(x); }
 inline float inverse_sqrt(float x) { return 1.0f / std::sqrt(x); }
+inline unsigned first_set(unsigned bits) { return static_cast<unsigned>(std::countr_zero(bits)); }
 
 inline void copy_async16(shared_address to, const void* from, location site = location::current()) {
   if (to.byte % 16 || reinterpret_cast<std::uintptr_t>(from) % 16)

@@ -19,8 +19,9 @@
 //   mma_f16(d, a, b) mma_bf16(d, a, b) mma_tf32(d, a, b)               m16n8k16, m16n8k16, m16n8k8 with f32 sums
 //   inside(condition)      a bounds test: true where the index may be used
 //   larger(m, x)           the running maximum of an online softmax
+//   first_set(bits)        the lowest bit that is set; bits must not be 0
 //   fragment(i)            the index of a register of a matrix fragment
-// The last three, the barriers and the waits are mutation sites: tests break them one at a time to prove that the tests
+// inside, larger, fragment, the barriers and the waits are mutation sites: tests break them one at a time to prove that the tests
 // would notice (tests/cuda_host/mutation.hpp). On a GPU they cost nothing.
 #pragma once
 
@@ -41,7 +42,8 @@ namespace hocket::cu {
 inline constexpr unsigned full_mask = 0xffffffffu;
 
 /// Sum over the 32 lanes in a fixed tree: every lane gets the same bits, in every order of execution.
-HOCKET_DEVICE float warp_sum(float x HOCKET_SITE_PARAMETER) {
+template <class T>
+HOCKET_DEVICE T warp_sum(T x HOCKET_SITE_PARAMETER) {
   HOCKET_UNROLL
   for (unsigned step = 16; step > 0; step /= 2) x += shfl_xor(x, step HOCKET_SITE_ARGUMENT);
   return x;

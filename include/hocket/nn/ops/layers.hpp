@@ -30,17 +30,22 @@ namespace detail {
 template <Real T>
 class embedding_op final : public op<T> {
  public:
-  explicit embedding_op(std::vector<index_input> ids) : ids_(std::move(ids)) {}
+  embedding_op(std::vector<index_input> ids, const extent& rows) : ids_(std::move(ids)), rows_(rows) {}
   std::string_view name() const override { return "embedding"; }
   demands plan(const planning<T>&) const override {
     demands d;
     for (std::size_t k = 0; k < ids_.size(); ++k) d.adds |= bit(k);
+    d.forward_by_rows = true;
+    d.over = rows_;
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
     std::array<kernels::embedding::lookup<T>, most_tables> tables;
-    for (std::size_t k = 0; k < ids_.size(); ++k) tables[k] = {f.input(k), f.indices(ids_[k])};
-    kernels::embedding::forward<T>(f.device(), {tables.data(), ids_.size()}, f.output());
+    const row_block& block = f.block();
+    for (std::size_t k = 0; k < ids_.size(); ++k)
+      tables[k] = {f.input(k), f.indices(ids_[k]).subspan(block.first, block.rows)};
+    kernels::embedding::forward<T>(f.device(), {tables.data(), ids_.size()},
+                                   {f.output_rows(), {block.rows, f.columns(0)}});
   }
   void backward(const frame<T>& f) const noexcept override {
     for (std::size_t k = 0; k < ids_.size(); ++k) {
@@ -54,6 +59,7 @@ class embedding_op final : public op<T> {
 
  private:
   std::vector<index_input> ids_;
+  extent rows_;
 };
 
 template <Real T>
@@ -64,108 +70,166 @@ class layer_norm_op final : public op<T> {
   demands plan(const planning<T>& p) const override {
     demands d;
     if (p.backward()) d.reads_inputs = bit(0) | bit(1);
-    d.kept = {{rows_, 1}, {rows_, 1}};
-    const std::size_t rows = p.most(rows_);
-    if (p.backward())
-      d.backward_scratch =
-          kernels::layernorm::workspace_size({rows, columns_}) + 2 * columns_ + (p.wants(0) ? 0 : rows * columns_);
+    d.adds = bit(1) | bit(2);
+    d.light = true;
+    d.kept = {{rows_, 2}};  // mean and 1 / deviation
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.over = rows_;
+    if (p.wants(1) || p.wants(2)) d.block_sums = 2 * columns_;
+    if (p.backward()) d.worker_bytes = sizeof(T) * (2 * columns_ + (p.wants(0) ? 0 : band * columns_));
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
-    kernels::layernorm::forward<T>(kernels::layernorm::norm::layer, f.input(0), row(f.input(1)), row(f.input(2)), eps_,
-                                   f.output(), keep(f), f.device());
+    const auto [mean, inverse_sd] = statistics(f);
+    kernels::layernorm::forward_rows<T>({f.block().rows, columns_, f.input_rows(0), columns_, f.input(1).data()},
+                                        f.input(2).data(), eps_, f.output_rows(), columns_, mean, inverse_sd);
   }
   void backward(const frame<T>& f) const noexcept override {
-    // The kernel gives all three gradients at once; those that nobody wants go into scratch.
-    const std::size_t rows = f.input(0).extent(0);
-    T* const work = f.backward_scratch();
-    T* const spare = work + kernels::layernorm::workspace_size({rows, columns_});
-    const view<T, 2> dx = f.wants(0) ? f.gradient(0) : view<T, 2>(spare + 2 * columns_, {rows, columns_});
-    const view<T, 1> dgain{f.wants(1) ? f.gradient(1).data() : spare, {columns_}},
-        dbias{f.wants(2) ? f.gradient(2).data() : spare + columns_, {columns_}};
-    kernels::layernorm::backward<T>(kernels::layernorm::norm::layer, f.input(0), row(f.input(1)), f.output_gradient(),
-                                    keep(f), dx, dgain, dbias, work, f.device());
+    // Sums over rows are made for 64 rows at a time, as the kernel's own.
+    T* const sums = reinterpret_cast<T*>(f.worker_scratch());
+    T* const spare = sums + 2 * columns_;
+    const bool wanted = f.wants(1) || f.wants(2);
+    if (wanted) std::fill_n(f.sums(), 2 * columns_, T{0});
+    const auto [mean, inverse_sd] = statistics(f);
+    for (std::size_t first = 0; first < f.block().rows; first += band) {
+      const std::size_t rows = std::min(band, f.block().rows - first), at = first * columns_;
+      std::fill_n(sums, 2 * columns_, T{0});
+      kernels::layernorm::backward_rows<T>({rows, columns_, f.input_rows(0) + at, columns_, f.input(1).data()},
+                                           f.output_gradient_rows() + at, columns_, mean + first, inverse_sd + first,
+                                           f.wants(0) ? f.gradient_rows(0) + at : spare, columns_, sums,
+                                           sums + columns_);
+      for (std::size_t c = 0; wanted && c < 2 * columns_; ++c) f.sums()[c] += sums[c];
+    }
+  }
+  void finish(const frame<T>& f, std::size_t blocks) const noexcept override {
+    for (const std::size_t k : {1, 2})
+      if (f.wants(k)) add_block_sums(f, blocks, (k - 1) * columns_, columns_, f.gradient(k).data(), f.beta(k) != 0);
   }
 
  private:
-  static view<const T, 1> row(const view<const T, 2>& m) { return {m.data(), {m.extent(1)}}; }
-  kernels::layernorm::kept<T> keep(const frame<T>& f) const {
-    const std::size_t rows = f.input(0).extent(0);
-    return {{f.kept(0).data(), {rows}}, {f.kept(1).data(), {rows}}};
+  static constexpr std::size_t band = kernels::layernorm::rows_per_tile;
+  std::pair<T*, T*> statistics(const frame<T>& f) const {
+    T* const both = f.kept_rows(0);
+    return {both, both + f.block().rows};
   }
   extent rows_;
   std::size_t columns_;
   T eps_;
 };
 
-/// Input k's columns [first, first + heads width) of one of q, k, v.
+/// Columns [first, first + heads width) of an input whose rows are `stride` apart: one of q, k, v.
 struct attention_part {
-  std::size_t input, first, stride;
+  std::size_t input, first, stride, heads;
+};
+/// Which inputs are what; no_input: absent. Of the bias, row i of head h of item b begins at
+/// b bias_item + h bias_head + i bias_row.
+struct attention_places {
+  std::array<attention_part, 3> parts{};
+  std::size_t prefix_k = no_input, prefix_v = no_input, bias = no_input;
+  std::size_t bias_item = 0, bias_head = 0, bias_row = 0;
 };
 
 template <Real T>
 class attention_op final : public op<T> {
  public:
-  attention_op(std::array<attention_part, 3> parts, const kernels::attention::shape& s, sequences batch, extent items,
-               extent tokens, bool prefix)
-      : parts_(parts), shape_(s), batch_(batch), items_(items), tokens_(tokens), prefix_(prefix) {}
+  attention_op(const attention_places& in, const kernels::attention::shape& s, sequences batch, extent items,
+               extent tokens, double dropout)
+      : in_(in), shape_(s), batch_(batch), items_(items), tokens_(tokens), dropout_(dropout) {
+    kernels::attention::make_dropout(dropout, 0, 0);  // checks the probability
+  }
   std::string_view name() const override { return "attention"; }
 
   demands plan(const planning<T>& p) const override {
     demands d;
     const std::size_t longest = p.batch(batch_).longest;
     d.kept = {{items_, shape_.heads * longest}};  // log-sum-exp of every query
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.over = tokens_;
     const auto s = sized(p.most(items_), longest);
-    d.forward_scratch = kernels::attention::forward_workspace<T>(p.device(), s);
+    d.forward_scratch = shared_by(p.device(), s, [](const cpu& device, const auto& size) {
+      return kernels::attention::forward_workspace<T>(device, size);
+    });
     if (!p.backward()) return d;
     d.reads_output = true;
-    for (const auto& part : parts_) d.reads_inputs |= bit(part.input);
-    if (prefix_) d.reads_inputs |= bit(prefix_input()) | bit(prefix_input() + 1);
-    d.backward_scratch = kernels::attention::backward_workspace<T>(p.device(), s);
-    for (const auto& part : parts_)
-      if (!p.wants(part.input)) d.backward_scratch += p.most(tokens_) * shape_.kv_heads * shape_.width + alignment;
-    if (prefix_) d.backward_scratch += 2 * shape_.prefix * shape_.kv_heads * shape_.width;
+    for (const auto& part : in_.parts) d.reads_inputs |= bit(part.input);
+    for (const std::size_t k : {in_.prefix_k, in_.prefix_v, in_.bias})
+      if (k != no_input) d.reads_inputs |= bit(k);
+    d.adds = (in_.prefix_k != no_input ? bit(in_.prefix_k) | bit(in_.prefix_v) : 0);
+    const std::size_t rows = p.most_in_block(tokens_);
+    d.backward_scratch = shared_by(p.device(), s, [&](const cpu& device, const auto& size) {
+      std::size_t elements = kernels::attention::backward_workspace<T>(device, size);
+      for (const auto& part : in_.parts)
+        if (!p.wants(part.input)) elements += rows * part.heads * shape_.width;
+      return elements;
+    });
+    d.block_sums = 2 * prefix_size();
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
-    const auto& batch = f.batch(batch_);
-    const kernels::attention::outputs<T> to{whole(f.output().data(), shape_.heads), f.kept(0).data()};
-    kernels::attention::forward<T>(f.device(), sized(batch.lengths.size(), batch.live_longest), given(f), to,
-                                   f.forward_scratch());
+    const auto s = live(f);
+    T* const work = f.forward_scratch() + f.worker() * kernels::attention::forward_workspace<T>(cpu{1}, most(f));
+    kernels::attention::forward<T>(f.device(), s, given(f), {whole(f.output_rows(), shape_.heads), statistics(f)},
+                                   work);
   }
   void backward(const frame<T>& f) const noexcept override {
-    const auto& batch = f.batch(batch_);
-    const auto s = sized(batch.lengths.size(), batch.live_longest);
-    T* spare = f.backward_scratch() + kernels::attention::backward_workspace<T>(f.device(), s);
-    const auto take = [&](std::size_t elements) { return std::exchange(spare, spare + elements); };
-    const auto target = [&](const attention_part& part, std::size_t heads) -> kernels::attention::rows_of<T> {
-      if (f.wants(part.input)) return {f.gradient(part.input).data() + part.first, 0, shape_.width, part.stride};
-      return whole(take(f.output().extent(0) * heads * shape_.width), heads);
+    // The kernel gives all gradients at once; those that nobody wants go into scratch.
+    const auto s = live(f);
+    std::size_t spare_size = 0;
+    for (const auto& part : in_.parts)
+      if (!f.wants(part.input)) spare_size += f.most_in_block(tokens_) * part.heads * shape_.width;
+    T* const work =
+        f.backward_scratch() + f.worker() * (kernels::attention::backward_workspace<T>(cpu{1}, most(f)) + spare_size);
+    T* spare = work + kernels::attention::backward_workspace<T>(f.device(), most(f));
+    const auto target = [&](const attention_part& part) -> kernels::attention::rows_of<T> {
+      if (f.wants(part.input)) return {f.gradient_rows(part.input) + part.first, 0, shape_.width, part.stride};
+      T* const to = spare;
+      spare += f.most_in_block(tokens_) * part.heads * shape_.width;
+      return whole(to, part.heads);
     };
-    kernels::attention::gradients<T> to;
-    to.dq = target(parts_[0], shape_.heads);
-    to.dk = target(parts_[1], shape_.kv_heads);
-    to.dv = target(parts_[2], shape_.kv_heads);
-    if (prefix_) {
-      const auto row = [&](std::size_t k) {
-        return whole(f.wants(k) ? f.gradient(k).data() : take(shape_.prefix * shape_.kv_heads * shape_.width),
-                     shape_.kv_heads);
-      };
-      to.dprefix_k = row(prefix_input());
-      to.dprefix_v = row(prefix_input() + 1);
+    kernels::attention::gradients<T> to{target(in_.parts[0]), target(in_.parts[1]), target(in_.parts[2])};
+    if (in_.prefix_k != no_input) {
+      to.dprefix_k = whole(f.sums(), shape_.kv_heads);
+      to.dprefix_v = whole(f.sums() + prefix_size(), shape_.kv_heads);
     }
-    const auto out = whole<const T>(f.output().data(), shape_.heads),
-               dout = whole<const T>(f.output_gradient().data(), shape_.heads);
-    kernels::attention::backward<T>(f.device(), s, given(f), {out, dout, f.kept(0).data()}, to, f.backward_scratch());
+    const auto out = whole<const T>(f.output_rows(), shape_.heads),
+               dout = whole<const T>(f.output_gradient_rows(), shape_.heads);
+    kernels::attention::backward<T>(f.device(), s, given(f), {out, dout, statistics(f)}, to, work);
+  }
+  void finish(const frame<T>& f, std::size_t blocks) const noexcept override {
+    if (in_.prefix_k == no_input) return;
+    const std::size_t inputs[] = {in_.prefix_k, in_.prefix_v};
+    for (std::size_t i = 0; i < 2; ++i)
+      if (f.wants(inputs[i]))
+        add_block_sums(f, blocks, i * prefix_size(), prefix_size(), f.gradient(inputs[i]).data(),
+                       f.beta(inputs[i]) != 0);
   }
 
  private:
-  std::size_t prefix_input() const { return std::max({parts_[0].input, parts_[1].input, parts_[2].input}) + 1; }
+  std::size_t prefix_size() const { return shape_.prefix * shape_.kv_heads * shape_.width; }
+  /// Workspace of one call with all threads, or of as many calls with one.
+  template <class Size>
+  static std::size_t shared_by(const cpu& device, const kernels::attention::shape& s, Size&& size) {
+    return std::max(size(device, s), static_cast<std::size_t>(device.threads) * size(cpu{1}, s));
+  }
   kernels::attention::shape sized(std::size_t items, std::size_t longest) const {
     kernels::attention::shape s = shape_;
     s.batch = items;
     s.queries = s.keys = longest;
     return s;
+  }
+  /// The largest that the tape was recorded for: scratch is laid out by it.
+  kernels::attention::shape most(const frame<T>& f) const { return sized(f.most(items_), f.batch(batch_).longest); }
+  /// The shape of the block, with the masks of this step.
+  kernels::attention::shape live(const frame<T>& f) const {
+    auto s = sized(f.block().items, f.batch(batch_).live_longest);
+    if (dropout_ > 0 && f.training()) {
+      s.drop = kernels::attention::make_dropout(dropout_, f.seed(), f.stream(0));
+      s.drop.first_item = f.block().first_item;
+    }
+    return s;
+  }
+  T* statistics(const frame<T>& f) const {
+    return f.kept(0).data() + f.block().first_item * shape_.heads * f.batch(batch_).live_longest;
   }
   template <class U>
   kernels::attention::rows_of<U> whole(U* data, std::size_t heads) const {
@@ -173,49 +237,64 @@ class attention_op final : public op<T> {
   }
   kernels::attention::inputs<T> given(const frame<T>& f) const {
     const auto& batch = f.batch(batch_);
+    const std::size_t item = f.block().first_item;
     const auto source = [&](const attention_part& part) -> kernels::attention::rows_of<const T> {
-      return {f.input(part.input).data() + part.first, 0, shape_.width, part.stride};
+      return {f.input_rows(part.input) + part.first, 0, shape_.width, part.stride};
     };
-    kernels::attention::inputs<T> in;
-    in.q = source(parts_[0]);
-    in.k = source(parts_[1]);
-    in.v = source(parts_[2]);
-    if (prefix_) {
-      in.prefix_k = whole(f.input(prefix_input()).data(), shape_.kv_heads);
-      in.prefix_v = whole(f.input(prefix_input() + 1).data(), shape_.kv_heads);
+    kernels::attention::inputs<T> in{source(in_.parts[0]), source(in_.parts[1]), source(in_.parts[2])};
+    if (in_.prefix_k != no_input) {
+      in.prefix_k = whole(f.input(in_.prefix_k).data(), shape_.kv_heads);
+      in.prefix_v = whole(f.input(in_.prefix_v).data(), shape_.kv_heads);
     }
-    in.lengths = {batch.lengths.data(), batch.lengths.data(), batch.starts.data(), batch.starts.data()};
+    if (in_.bias != no_input)
+      in.bias = {f.input(in_.bias).data() + item * in_.bias_item, in_.bias_item, in_.bias_head, in_.bias_row};
+    const std::uint32_t *const lengths = batch.lengths.data() + item, *const starts =
+                                                                          batch.starts_in_block.data() + item;
+    in.lengths = {lengths, lengths, starts, starts};
     return in;
   }
 
-  std::array<attention_part, 3> parts_;
+  attention_places in_;
   kernels::attention::shape shape_;
   sequences batch_;
   extent items_, tokens_;
-  bool prefix_;
+  double dropout_;
 };
 
 template <Real T>
 class pool_op final : public op<T> {
  public:
-  pool_op(pool kind, sequences batch) : kind_(kind), batch_(batch) {}
+  pool_op(pool kind, sequences batch, const extent& rows) : kind_(kind), batch_(batch), rows_(rows) {}
   std::string_view name() const override { return "pool"; }
   demands plan(const planning<T>&) const override {
     demands d;
     d.adds = bit(0);
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.over = rows_;
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
-    kernels::pooling::forward<T>(f.device(), kind_, at(f), f.input(0), f.output());
+    kernels::pooling::forward<T>(f.device(), kind_, at(f), {f.input_rows(0), {f.block().rows, f.columns(0)}},
+                                 items(f, f.output()));
   }
   void backward(const frame<T>& f) const noexcept override {
-    kernels::pooling::backward<T>(f.device(), kind_, at(f), f.output_gradient(), f.beta(0) != 0, f.gradient(0));
+    kernels::pooling::backward<T>(f.device(), kind_, at(f), items(f, f.output_gradient()), f.beta(0) != 0,
+                                  {f.gradient_rows(0), {f.block().rows, f.columns(0)}});
   }
 
  private:
-  kernels::pooling::ragged at(const frame<T>& f) const { return {f.batch(batch_).starts, f.batch(batch_).lengths}; }
+  kernels::pooling::ragged at(const frame<T>& f) const {
+    const row_block& block = f.block();
+    const sequence_state& batch = f.batch(batch_);
+    return {std::span(batch.starts_in_block).subspan(block.first_item, block.items),
+            std::span(batch.lengths).subspan(block.first_item, block.items)};
+  }
+  static view<T, 2> items(const frame<T>& f, const view<T, 2>& all) {
+    return {all.data() + f.block().first_item * all.stride(0), {f.block().items, all.extent(1)}};
+  }
   pool kind_;
   sequences batch_;
+  extent rows_;
 };
 
 }  // namespace detail
@@ -237,8 +316,8 @@ value embedding(tape<T>& t, const std::vector<table_lookup>& tables) {
     inputs.push_back(each.table);
     ids.push_back(each.ids);
   }
-  return t.record(std::make_unique<detail::embedding_op<T>>(std::move(ids)), std::move(inputs), t.rows(tables[0].ids),
-                  t.columns(tables[0].table));
+  return t.record(std::make_unique<detail::embedding_op<T>>(std::move(ids), t.rows(tables[0].ids)), std::move(inputs),
+                  t.rows(tables[0].ids), t.columns(tables[0].table));
 }
 
 /// Over the columns; gain and bias (1, columns).
@@ -252,53 +331,99 @@ value layer_norm(tape<T>& t, value x, value gain, value bias, double eps) {
                   {x, gain, bias}, t.rows(x), t.columns(x));
 }
 
-/// Where q, k and v lie: three matrices of heads x width columns, or (all three the same value) one of three times
-/// that, side by side.
+/// Where q, k and v lie: q (tokens, heads x width), k and v (tokens, kv_heads x width), or, all three the same value,
+/// one matrix that holds them side by side.
 struct attention_inputs {
   value q, k, v;
-  value prefix_k = {}, prefix_v = {};  ///< (prefix rows, heads x width): keys and values before every item's own
+  value prefix_k = {}, prefix_v = {};  ///< (prefix rows, kv_heads x width): keys and values before every item's own
+  /// Added to the scores of own keys, a constant: row i of column j is query i of key j of an item. As many columns as
+  /// the longest item that the batch was recorded for, L; rows L (all items and heads share it), heads x L (by head),
+  /// items x L or items x heads x L.
+  value bias = {};
 };
 struct attention_options {
   std::size_t heads = 1;
   bool causal = false;
-  std::size_t window = 0;  ///< 0: none
+  std::size_t window = 0;    ///< 0: none
+  std::size_t kv_heads = 0;  ///< a divisor of `heads`: query head h reads h / (heads / kv_heads); 0: heads
+  double dropout = 0;        ///< probability, of the attention's probabilities in training passes
 };
+
+namespace detail {
+
+/// Finds the strides of a bias whose item has L = longest queries; throws unless its size is one of attention_inputs'.
+template <Real T>
+void place_bias(const tape<T>& t, sequences batch, value bias, std::size_t heads, attention_places& in) {
+  const std::size_t longest = t.longest(batch), both = heads * longest;
+  const extent rows = t.rows(bias);
+  const bool by_item = rows.dimension != 0, by_head = rows.factor == both;
+  expects(t.columns(bias) == longest && (rows.factor == longest || by_head) &&
+              (!by_item || rows == extent(dimension{t.items(batch).dimension}, rows.factor)),
+          errc::unsupported_shape, "attention: the bias is ", t.describe(bias), "; it must have ", longest, " or ",
+          both, " rows, or so many an item, and ", longest, " columns");
+  expects(!t.moves(bias), errc::bad_option, "attention: the bias ", t.describe(bias),
+          " is trained; it is a constant here and has no gradient");
+  in.bias_row = longest;
+  in.bias_head = by_head ? longest * longest : 0;
+  in.bias_item = by_item ? rows.factor * longest : 0;
+}
+
+}  // namespace detail
 
 /// Self-attention within the items of a ragged batch: (tokens, heads x width).
 template <Real T>
 value attention(tape<T>& t, sequences batch, const attention_inputs& in, const attention_options& options) {
   const bool packed = in.q.index == in.k.index && in.q.index == in.v.index;
-  const std::size_t columns = packed ? t.columns(in.q) / 3 : t.columns(in.q);
+  const std::size_t heads = options.heads, kv_heads = options.kv_heads ? options.kv_heads : heads;
+  expects(heads >= 1 && heads % kv_heads == 0, errc::unsupported_shape, "attention: ", heads, " heads cannot share ",
+          kv_heads, " of keys and values");
+  const std::size_t over = packed ? heads + 2 * kv_heads : heads, width = t.columns(in.q) / over;
+  expects(t.columns(in.q) % over == 0, errc::unsupported_shape, "attention: ", t.columns(in.q), " columns cannot be ",
+          over, " heads");
   for (const value v : {in.q, in.k, in.v})
-    expects(t.rows(v) == t.tokens(batch) && t.columns(v) == (packed ? 3 : 1) * columns, errc::unsupported_shape,
-            "attention: q is ", t.describe(in.q), ", k ", t.describe(in.k), ", v ", t.describe(in.v),
-            "; they must have the rows of the batch and equal columns");
-  expects(options.heads >= 1 && columns % options.heads == 0, errc::unsupported_shape, "attention: ", columns,
-          " columns cannot be ", options.heads, " heads");
+    expects(t.rows(v) == t.tokens(batch) && (packed || v.index == in.q.index || t.columns(v) == kv_heads * width),
+            errc::unsupported_shape, "attention: q is ", t.describe(in.q), ", k ", t.describe(in.k), ", v ",
+            t.describe(in.v), "; they must have the rows of the batch, k and v ", kv_heads * width, " columns");
   kernels::attention::shape s;
-  s.heads = s.kv_heads = options.heads;
-  s.width = columns / options.heads;
+  s.heads = heads;
+  s.kv_heads = kv_heads;
+  s.width = width;
   s.causal = options.causal;
   s.window = options.window;
-  s.scale = kernels::attention::usual_scale(s.width);
-  const bool prefix = present(in.prefix_k);
-  if (prefix) {
+  s.scale = kernels::attention::usual_scale(width);
+  detail::attention_places places;
+  std::vector<value> inputs;
+  const auto add = [&](value v) {
+    inputs.push_back(v);
+    return inputs.size() - 1;
+  };
+  if (packed) {
+    const std::size_t all = over * width;
+    add(in.q);
+    places.parts = {
+        {{0, 0, all, heads}, {0, heads * width, all, kv_heads}, {0, (heads + kv_heads) * width, all, kv_heads}}};
+  } else {
+    const std::array<value, 3> each{in.q, in.k, in.v};
+    for (std::size_t i = 0; i < 3; ++i)
+      places.parts[i] = {add(each[i]), 0, t.columns(each[i]), i == 0 ? heads : kv_heads};
+  }
+  if (present(in.prefix_k)) {
     for (const value v : {in.prefix_k, in.prefix_v})
-      expects(t.rows(v).dimension == 0 && t.rows(v) == t.rows(in.prefix_k) && t.columns(v) == columns,
-              errc::unsupported_shape, "attention: a prefix is ", t.describe(v), "; it must be rows x ", columns);
+      expects(t.rows(v).dimension == 0 && t.rows(v) == t.rows(in.prefix_k) && t.columns(v) == kv_heads * width,
+              errc::unsupported_shape, "attention: a prefix is ", t.describe(v), "; it must be rows x ",
+              kv_heads * width);
     s.prefix = t.rows(in.prefix_k).factor;
+    places.prefix_k = add(in.prefix_k);
+    places.prefix_v = add(in.prefix_v);
+  }
+  if (present(in.bias)) {
+    detail::place_bias(t, batch, in.bias, heads, places);
+    places.bias = add(in.bias);
   }
   kernels::attention::require_shape(s);
-  std::vector<value> inputs = packed ? std::vector<value>{in.q} : std::vector<value>{in.q, in.k, in.v};
-  std::array<detail::attention_part, 3> parts;
-  for (std::size_t i = 0; i < 3; ++i)
-    parts[i] = packed ? detail::attention_part{0, i * columns, 3 * columns} : detail::attention_part{i, 0, columns};
-  if (prefix) {
-    inputs.push_back(in.prefix_k);
-    inputs.push_back(in.prefix_v);
-  }
-  return t.record(std::make_unique<detail::attention_op<T>>(parts, s, batch, t.items(batch), t.tokens(batch), prefix),
-                  std::move(inputs), t.tokens(batch), columns);
+  return t.record(
+      std::make_unique<detail::attention_op<T>>(places, s, batch, t.items(batch), t.tokens(batch), options.dropout),
+      std::move(inputs), t.tokens(batch), heads * width);
 }
 
 /// One row an item: the mean of its rows, or its first.
@@ -306,7 +431,8 @@ template <Real T>
 value pooled(tape<T>& t, sequences batch, value x, pool kind) {
   expects(t.rows(x) == t.tokens(batch), errc::unsupported_shape, "pool: x is ", t.describe(x),
           "; it must have the rows of the batch");
-  return t.record(std::make_unique<detail::pool_op<T>>(kind, batch), {x}, t.items(batch), t.columns(x));
+  return t.record(std::make_unique<detail::pool_op<T>>(kind, batch, t.tokens(batch)), {x}, t.items(batch),
+                  t.columns(x));
 }
 
 }  // namespace hocket::nn

@@ -27,7 +27,7 @@ class cross_entropy_op final : public op<T> {
   demands plan(const planning<T>& p) const override {
     demands d;
     d.adds = bit(0);
-    d.kept = {{rows_, 1}};
+    d.kept = {{rows_, 2}};
     if (p.backward()) d.reads_inputs = bit(0) | (soft_ ? bit(1) : 0);
     d.forward_scratch = p.most(rows_);
     return d;
@@ -35,7 +35,7 @@ class cross_entropy_op final : public op<T> {
   void forward(const frame<T>& f) const noexcept override {
     const std::size_t rows = f.input(0).extent(0);
     const view<T, 1> loss{f.forward_scratch(), {rows}};
-    kernels::cross_entropy::forward<T>(f.device(), f.input(0), targets(f), loss, {f.kept(0).data(), {rows}});
+    kernels::cross_entropy::forward<T>(f.device(), f.input(0), targets(f), loss, f.kept(0));
     double total = 0;
     for (std::size_t r = 0; r < rows; ++r) total += static_cast<double>(loss[r]);
     f.output().data()[0] = static_cast<T>(total / static_cast<double>(rows));
@@ -44,8 +44,8 @@ class cross_entropy_op final : public op<T> {
     if (!f.wants(0)) return;
     const std::size_t rows = f.input(0).extent(0);
     const T scale = static_cast<T>(static_cast<double>(f.output_gradient().data()[0]) / static_cast<double>(rows));
-    kernels::cross_entropy::backward<T>(f.device(), f.input(0), targets(f), {f.kept(0).data(), {rows}}, scale,
-                                        f.beta(0) != 0, f.gradient(0));
+    kernels::cross_entropy::backward<T>(f.device(), f.input(0), targets(f), f.kept(0), scale, f.beta(0) != 0,
+                                        f.gradient(0));
   }
 
  private:
@@ -102,7 +102,7 @@ class info_nce_op final : public op<T> {
     demands d;
     d.adds = bit(0) | bit(1);
     if (p.backward()) d.reads_inputs = bit(0) | bit(1);
-    d.kept = {{rows_, most_}, {rows_, 1}};
+    d.kept = {{rows_, most_}, {rows_, 2}};
     d.forward_scratch = most_;
     return d;
   }
@@ -111,7 +111,7 @@ class info_nce_op final : public op<T> {
     const view<T, 2> scores{f.kept(0).data(), {n, n}};
     f.products().run(by_, f.input(0), linalg::transpose::no, f.input(1), linalg::transpose::yes, T{0}, scores);
     const view<T, 1> loss{f.forward_scratch(), {n}};
-    kernels::cross_entropy::forward<T>(f.device(), scores, targets(n), loss, {f.kept(1).data(), {n}});
+    kernels::cross_entropy::forward<T>(f.device(), scores, targets(n), loss, f.kept(1));
     double total = 0;
     for (std::size_t r = 0; r < n; ++r) total += static_cast<double>(loss[r]);
     f.output().data()[0] = static_cast<T>(total / static_cast<double>(n));
@@ -120,7 +120,7 @@ class info_nce_op final : public op<T> {
     const std::size_t n = f.input(0).extent(0);
     const view<T, 2> scores{f.kept(0).data(), {n, n}};
     const T scale = static_cast<T>(static_cast<double>(f.output_gradient().data()[0]) / static_cast<double>(n));
-    kernels::cross_entropy::backward<T>(f.device(), scores, targets(n), {f.kept(1).data(), {n}}, scale, false, scores);
+    kernels::cross_entropy::backward<T>(f.device(), scores, targets(n), f.kept(1), scale, false, scores);
     const view<const T, 2> slopes = scores;
     if (f.wants(0))
       f.products().run(by_, slopes, linalg::transpose::no, f.input(1), linalg::transpose::no, f.beta(0), f.gradient(0));

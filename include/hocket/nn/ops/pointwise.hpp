@@ -29,7 +29,7 @@ void for_each_run(const cpu& device, std::size_t size, Body&& body) noexcept {
 template <Real T>
 class activation_op final : public op<T> {
  public:
-  activation_op(activation act, double dropout) : act_(act), dropout_(dropout) {
+  activation_op(activation act, double dropout, const extent& rows) : act_(act), dropout_(dropout), rows_(rows) {
     kernels::epilogue::make_dropout(dropout, 0, 0);  // checks the probability
   }
   std::string_view name() const override { return act_ == activation::none ? "dropout" : hocket::name_of(act_); }
@@ -37,15 +37,22 @@ class activation_op final : public op<T> {
     demands d;
     if (p.backward() && act_ != activation::none) d.reads_inputs = bit(0);
     d.in_place = 0;
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.over = rows_;
     return d;
   }
   void forward(const frame<T>& f) const noexcept override {
-    kernels::epilogue::forward<T>(f.device(), f.input(0), {}, {}, f.output(), act_, mask(f));
+    const std::size_t columns = f.columns(0);
+    kernels::epilogue::forward_rows<T>(act_, mask(f),
+                                       {f.block().rows, columns, f.block().first, f.input_rows(0), columns, nullptr,
+                                        nullptr, 0, nullptr, 0, f.output_rows(), columns});
   }
   void backward(const frame<T>& f) const noexcept override {
-    kernels::epilogue::backward<T>(f.device(), f.output_gradient(),
-                                   act_ == activation::none ? view<const T, 2>{} : f.input(0), f.gradient(0), {}, false,
-                                   nullptr, act_, mask(f));
+    const std::size_t columns = f.columns(0);
+    const T* const u = act_ == activation::none ? nullptr : f.input_rows(0);
+    kernels::epilogue::backward_rows<T>(act_, mask(f),
+                                        {f.block().rows, columns, f.block().first, f.output_gradient_rows(), columns, u,
+                                         columns, f.gradient_rows(0), columns, nullptr});
   }
 
  private:
@@ -55,6 +62,7 @@ class activation_op final : public op<T> {
   }
   activation act_;
   double dropout_;
+  extent rows_;
 };
 
 /// a + b.
@@ -198,12 +206,13 @@ void require_same(tape<T>& t, std::string_view what, value a, value b) {
 
 template <Real T>
 value activated(tape<T>& t, value x, activation act) {
-  return t.record(std::make_unique<detail::activation_op<T>>(act, 0), {x}, t.rows(x), t.columns(x));
+  return t.record(std::make_unique<detail::activation_op<T>>(act, 0, t.rows(x)), {x}, t.rows(x), t.columns(x));
 }
 /// Elements are 0 with probability p, others scaled by 1 / (1 - p); off while training(false).
 template <Real T>
 value dropout(tape<T>& t, value x, double p) {
-  return t.record(std::make_unique<detail::activation_op<T>>(activation::none, p), {x}, t.rows(x), t.columns(x));
+  return t.record(std::make_unique<detail::activation_op<T>>(activation::none, p, t.rows(x)), {x}, t.rows(x),
+                  t.columns(x));
 }
 template <Real T>
 value add(tape<T>& t, value a, value b) {

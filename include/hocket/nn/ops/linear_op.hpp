@@ -1,0 +1,224 @@
+// The operation behind `linear` (linear.hpp): products with packed weights by strips of 32 columns, each followed at
+// once by what comes after it. Rows do not know each other, so that consecutive operations run block after block.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <hocket/kernels/epilogue/cpu.hpp>
+#include <hocket/kernels/packed_gemm/cpu.hpp>
+#include <hocket/nn/ops/row_choice.hpp>
+#include <hocket/nn/tape.hpp>
+
+namespace hocket::nn {
+
+using kernels::epilogue::activation;
+
+struct linear_options {
+  activation act = activation::none;
+  double dropout = 0;   ///< probability, after the activation
+  value residual = {};  ///< of the output's shape, added last
+  precision products = precision::native;
+  storage kept_in = storage::native;  ///< of the output
+};
+
+namespace detail {
+
+struct linear_group {
+  std::size_t weight, bias, first, count;  ///< inputs; first: column of the output
+};
+/// scale u B': u and b are inputs.
+struct linear_term {
+  std::size_t group, u, b, column, rank, u_columns;
+  double scale;
+  row_choice rows;
+};
+
+template <Real T>
+class linear_op final : public op<T> {
+ public:
+  linear_op(std::vector<linear_group> groups, std::vector<linear_term> terms, std::size_t residual, std::size_t in,
+            const extent& rows, const linear_options& options)
+      : groups_(std::move(groups)), residual_(residual), in_(in), rows_(rows), options_(options) {
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      segments_of(groups_[g], g);
+      columns_ += groups_[g].count;
+    }
+    for (linear_term& t : terms) {
+      // Terms for all rows that read one u are one product; what serves some rows only goes by itself.
+      if (!t.rows.all()) {
+        chosen_.push_back(std::move(t));
+        continue;
+      }
+      auto set = std::find_if(sets_.begin(), sets_.end(), [&](const term_set& s) {
+        return s.u == t.u && std::none_of(s.terms.begin(), s.terms.end(),
+                                          [&](const linear_term& other) { return other.group == t.group; });
+      });
+      if (set == sets_.end()) set = sets_.insert(set, {t.u, t.u_columns, {}});
+      set->terms.push_back(std::move(t));
+    }
+    kernels::epilogue::make_dropout(options.dropout, 0, 0);  // checks the probability
+  }
+
+  std::string_view name() const override { return "linear"; }
+  bool takes_bf16(std::size_t k) const override { return k == 0; }
+
+  demands plan(const planning<T>& p) const override {
+    demands d;
+    const wishes wanted = wishes_of(p);
+    d.adds = bit(0);
+    for (const auto& g : groups_) {
+      d.adds |= bit(g.weight);
+      if (p.wants(0)) d.reads_inputs |= bit(g.weight);
+      if (g.bias != no_input) d.adds |= bit(g.bias);
+    }
+    if (wanted.weights) d.reads_inputs |= bit(0);
+    each_term([&](const linear_term& t) {
+      d.adds |= bit(t.u) | bit(t.b);
+      if (p.wants(t.u)) d.reads_inputs |= bit(t.b);
+      if (p.wants(t.b)) d.reads_inputs |= bit(t.u);
+      if (p.wants(t.b)) d.block_sums += t.rank * groups_[t.group].count;
+    });
+    if (wanted.biases) d.block_sums += columns_;
+    if (residual_ != no_input && p.wants(residual_)) d.pass_through = residual_;
+    if (wanted.any() && options_.act != activation::none) d.kept.push_back({rows_, columns_, p.output_storage()});
+    d.over = rows_;
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.whole = wanted.weights;  // finish() multiplies whole matrices
+    if (wanted.weights && gradient_apart(p.output_storage(), d.pass_through != no_input))
+      d.backward_scratch = p.most(rows_) * columns_;
+    request_packs(p, d);
+    d.worker_bytes = layout_of(p.most_in_block(rows_), wanted, p.output_storage(), d.pass_through != no_input).all;
+    return d;
+  }
+
+  void forward(const frame<T>& f) const noexcept override {
+    if constexpr (std::is_same_v<T, float>)
+      if (f.output_storage() == storage::bf16) return forward_into<bf16>(f);
+    forward_into<T>(f);
+  }
+  void backward(const frame<T>& f) const noexcept override {
+    if constexpr (std::is_same_v<T, float>)
+      if (f.output_storage() == storage::bf16) return backward_from<bf16>(f);
+    backward_from<T>(f);
+  }
+  void finish(const frame<T>& f, std::size_t blocks) const noexcept override;
+
+ private:
+  static constexpr std::size_t width = kernels::packed_gemm::strip_columns<T>;
+  static constexpr std::size_t pair =
+      kernels::epilogue::dropout_group / width;  ///< strips whose masks are made together
+
+  /// Columns of one weight's output within one strip.
+  struct segment {
+    std::size_t strip, offset, count, group, column;  ///< column: of the group
+  };
+  /// Terms that read one u, at most one a group.
+  struct term_set {
+    std::size_t u;
+    std::size_t columns;  ///< of u
+    std::vector<linear_term> terms;
+  };
+  bool touches(const term_set& set, std::size_t strip) const {
+    return std::any_of(set.terms.begin(), set.terms.end(), [&](const linear_term& t) {
+      const linear_group& g = groups_[t.group];
+      return g.first < (strip + 1) * width && strip * width < g.first + g.count;
+    });
+  }
+  /// Where a thread's scratch lies.
+  struct layout {
+    std::size_t left = 0, narrow = 0, block = 0, masks = 0, rows = 0, all = 0;
+  };
+  /// What the backward pass is asked for.
+  struct wishes {
+    bool input = false, weights = false, biases = false, terms = false;
+    bool any() const { return input || weights || biases || terms; }
+  };
+
+  bool tiles() const { return options_.products != precision::native; }
+  /// Terms are never computed in int8.
+  precision term_kind() const { return tiles() ? precision::bf16 : precision::native; }
+  /// Whether du, the gradient before bias and activation, differs from dy.
+  bool changes() const { return options_.act != activation::none || options_.dropout > 0; }
+  /// Whether du cannot take dy's place.
+  bool gradient_apart(storage kept, bool passed_on) const {
+    return kept != storage::native || (changes() && passed_on);
+  }
+  kernels::epilogue::dropout mask(const frame<T>& f) const noexcept {
+    if (options_.dropout == 0 || !f.training()) return {};
+    return kernels::epilogue::make_dropout(options_.dropout, f.seed(), f.stream(0));
+  }
+  template <class F>
+  void each_term(F&& f) const {
+    for (const term_set& set : sets_)
+      for (const linear_term& t : set.terms) f(t);
+    for (const linear_term& t : chosen_) f(t);
+  }
+  template <class Asked>
+  wishes wishes_of(const Asked& p) const {
+    wishes wanted{p.wants(0), false, false, false};
+    for (const auto& g : groups_) {
+      wanted.weights = wanted.weights || p.wants(g.weight);
+      wanted.biases = wanted.biases || (g.bias != no_input && p.wants(g.bias));
+    }
+    each_term([&](const linear_term& t) { wanted.terms = wanted.terms || p.wants(t.u) || p.wants(t.b); });
+    return wanted;
+  }
+  void segments_of(const linear_group& g, std::size_t number) {
+    for (std::size_t c = 0; c < g.count;) {
+      const std::size_t column = g.first + c, offset = column % width, count = std::min(width - offset, g.count - c);
+      segments_.push_back({column / width, offset, count, number, c});
+      c += count;
+    }
+  }
+  /// body(part, worker) for parts [0, parts): on this thread, or by all threads where they share one block.
+  template <class Body>
+  void share(const frame<T>& f, std::size_t parts, Body&& body) const noexcept {
+    if (f.device().threads == 1)
+      for (std::size_t i = 0; i < parts; ++i) body(i, f.worker());
+    else
+      for_each_tile(f.device(), parts, body, true);
+  }
+
+  void request_packs(const planning<T>& p, demands& d) const;
+  layout layout_of(std::size_t rows, const wishes& wanted, storage kept, bool passed_on) const;
+  layout layout_of(const frame<T>& f) const;
+
+  template <class S>
+  void forward_into(const frame<T>& f) const noexcept;
+  template <class S>
+  void backward_from(const frame<T>& f) const noexcept;
+  template <class S>
+  void strip_forward(const frame<T>& f, const layout& at, std::size_t strip, const std::int32_t* keep,
+                     std::byte* scratch) const noexcept;
+  void pack_input(const frame<T>& f, const kernels::packed_gemm::left& to) const noexcept;
+  void add_chosen(const frame<T>& f, std::size_t strip, std::size_t first, std::size_t rows, T* c) const noexcept;
+  template <class S>
+  void strip_backward(const frame<T>& f, const layout& at, std::size_t strip, const std::int32_t* keep, T* du,
+                      std::byte* scratch) const noexcept;
+  template <class S>
+  void rows_backward(const frame<T>& f, T* du) const noexcept;
+  void term_sums(const frame<T>& f, const T* du, std::size_t ld, std::size_t first, std::size_t count) const noexcept;
+  void multiply_back(const frame<T>& f, const layout& at, std::size_t pack, std::size_t n, const T* du,
+                     std::size_t input, bool add) const noexcept;
+  void chosen_gradients(const frame<T>& f, const T* du) const noexcept;
+  void weight_gradients(const frame<T>& f) const noexcept;
+
+  std::vector<linear_group> groups_;
+  std::vector<term_set> sets_;
+  std::vector<linear_term> chosen_;
+  std::vector<segment> segments_;
+  std::size_t residual_, in_, columns_ = 0;
+  extent rows_;
+  linear_options options_;
+};
+
+}  // namespace detail
+
+}  // namespace hocket::nn
+
+#include <hocket/nn/ops/linear_rows.hpp>

@@ -1,0 +1,105 @@
+// The products of bf16 and int8 on AMX (core/amx_tiles.hpp).
+//
+// Ladder (bf16, one core, TFLOP/s; the unit's peak there is 3.5):
+//   1  two tiles of A by two of B, all loads of a step before its four products     2.75 from L1, 2.1 with A from L2
+//   2  A in whole tiles instead of rows of a matrix                                 +20 % from L2 (1.73 before)
+// Failed: a product after each load 2.4 from L1; software pipelining over steps 2.4; prefetching the next tiles of A
+// -15 %; strips of 768 rows 1.6 (A and B no longer fit L1 together).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <hocket/core/amx_tiles.hpp>
+#include <hocket/kernels/packed_gemm/shape.hpp>
+
+#if HOCKET_HAS_AMX
+
+namespace hocket::kernels::packed_gemm::amx {
+
+/// A strip of up to so many steps is taken in one piece, a longer one in pieces of 8.
+inline constexpr std::size_t longest_piece = 16, pieces = 8;
+/// Lines of memory that are asked for at every step.
+inline constexpr std::size_t lines_ahead = 4;
+
+HOCKET_AMX_BEGIN
+
+/// c (rows in two tiles or one, two tiles of columns) = or += steps [0, steps) of A and B. Bf16: f32, otherwise int32.
+template <bool Bf16, bool Both>
+HOCKET_ALWAYS_INLINE void block(std::size_t steps, const std::byte* a, std::size_t next_rows, const std::byte* b,
+                                std::byte* c, bool add, const std::byte* ahead) noexcept {
+  constexpr int row = 128;  // bytes of a row of c
+  if (add) {
+    _tile_loadd(0, c, row);
+    _tile_loadd(1, c + 64, row);
+    if constexpr (Both) {
+      _tile_loadd(2, c + tile_rows * row, row);
+      _tile_loadd(3, c + tile_rows * row + 64, row);
+    }
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (Both) {
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+  }
+  for (std::size_t s = 0; s < steps; ++s, a += tile_bytes, b += 2 * tile_bytes, ahead += lines_ahead * 64) {
+    for (std::size_t line = 0; line < lines_ahead; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
+    _tile_loadd(4, a, 64);
+    if constexpr (Both) _tile_loadd(5, a + next_rows, 64);
+    _tile_loadd(6, b, 64);
+    _tile_loadd(7, b + tile_bytes, 64);
+    if constexpr (Bf16) {
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      if constexpr (Both) {
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+    } else {
+      _tile_dpbssd(0, 4, 6);
+      _tile_dpbssd(1, 4, 7);
+      if constexpr (Both) {
+        _tile_dpbssd(2, 5, 6);
+        _tile_dpbssd(3, 5, 7);
+      }
+    }
+  }
+  _tile_stored(0, c, row);
+  _tile_stored(1, c + 64, row);
+  if constexpr (Both) {
+    _tile_stored(2, c + tile_rows * row, row);
+    _tile_stored(3, c + tile_rows * row + 64, row);
+  }
+}
+
+/// c (rows, strip) = or += A B, A in tiles of `steps` steps. The tiles are configured.
+template <bool Bf16>
+void product(std::size_t rows, std::size_t steps, const void* a, const void* strip, void* c, bool add,
+             const std::byte* ahead) noexcept {
+  const std::size_t at_once = steps <= longest_piece ? steps : pieces;
+  const std::size_t tiles = (rows + tile_rows - 1) / tile_rows;
+  for (std::size_t s = 0; s < steps; s += at_once) {
+    const std::size_t here = steps - s < at_once ? steps - s : at_once;
+    const auto* const b = static_cast<const std::byte*>(strip) + s * 2 * tile_bytes;
+    for (std::size_t t = 0; t < tiles; t += 2) {
+      const auto* const left = static_cast<const std::byte*>(a) + (t * steps + s) * tile_bytes;
+      auto* const out = static_cast<std::byte*>(c) + t * tile_rows * 128;
+      if (t + 1 < tiles)
+        block<Bf16, true>(here, left, steps * tile_bytes, b, out, add || s > 0, ahead);
+      else
+        block<Bf16, false>(here, left, steps * tile_bytes, b, out, add || s > 0, ahead);
+      ahead += here * lines_ahead * 64;
+    }
+  }
+}
+
+inline void configure() noexcept { amx_tiles::configure(); }
+inline void release() noexcept { amx_tiles::release(); }
+
+HOCKET_AMX_END
+
+}  // namespace hocket::kernels::packed_gemm::amx
+
+#endif

@@ -1,0 +1,327 @@
+// The product with a packed B on the CPU: packing, and C by strips of strip_columns<T> columns. What follows a product
+// (bias, activation, ...) is done on each block of a strip while it is in L1, by whoever calls.
+//
+// Ladder (f32, one core with AVX-512 whose peak is 237 GFLOP/s, beside oneDNN 2.6's sgemm in the same run)
+//   1  strips packed once, 14 x 32 registers, A read where it lies, strips outside and rows inside
+//                                         236 (192 x 512 x 384; oneDNN 173), 239 (192 x 384 x 384; 231), 207 (k = 1536;
+//                                         171)
+//   2  tiles of nearly equal height instead of 14 rows and a rest     1.6 % of a training step whose blocks have 256
+//   rows
+// Failed: rows outside and strips inside, 12 x 32: 163 instead of 200 at k = 1536; pieces of k = 384 gave nothing more.
+// bf16 and int8: amx.hpp; without that unit bf16 pairs are taken apart into f32, int8 quadruples into int32.
+//
+// An element's bits depend on its row of A and its column of B alone: sums run over k in one order, so any cut into
+// rows and strips gives the same result.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <type_traits>
+
+#include <hocket/core/amx.hpp>
+#include <hocket/core/config.hpp>
+#include <hocket/core/simd.hpp>
+#include <hocket/kernels/packed_gemm/shape.hpp>
+
+#define HOCKET_SIMD_BODY <hocket/kernels/packed_gemm/cpu_body.inl>
+#include <hocket/core/simd_each.hpp>
+#if !defined(HOCKET_EXTERN_TEMPLATES) || defined(HOCKET_COMPILES_INSTANCES)
+#include <hocket/kernels/packed_gemm/amx.hpp>
+#endif
+
+#if defined(__x86_64__)
+#define HOCKET_ON_BEST_ISA(call)           \
+  switch (best_isa()) {                    \
+    case isa::avx512: return avx512::call; \
+    case isa::avx2: return avx2::call;     \
+    default: return baseline::call;        \
+  }
+#else
+#define HOCKET_ON_BEST_ISA(call) return baseline::call;
+#endif
+
+namespace hocket::kernels::packed_gemm {
+
+// B -----------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// Line `index` of B: where it begins in memory; null past its end and for nothing.
+template <Real T>
+const T* line_of(std::span<const part<T>> parts, std::size_t index) {
+  for (const part<T>& each : parts) {
+    if (index < each.count) return each.data ? each.data + index * each.ld : nullptr;
+    index -= each.count;
+  }
+  return nullptr;
+}
+
+/// put(q, j, x) for every element of `columns` columns from j0 on that B's pieces fill.
+template <Real T, class Put>
+void visit_strip(std::span<const part<T>> parts, bool turned, std::size_t k, std::size_t j0, std::size_t columns,
+                 Put&& put) {
+  std::size_t start = 0;  // the part's first line
+  for (const part<T>& each : parts) {
+    const std::size_t lines = turned ? columns : k, first_line = turned ? j0 : 0;
+    const std::size_t begin = std::max(start, first_line), end = std::min(start + each.count, first_line + lines);
+    const std::size_t inner_first = turned ? 0 : j0, inner_last = turned ? k : j0 + columns;
+    const std::size_t from = std::max(inner_first, each.offset),
+                      to = each.length == all_of_line ? inner_last : std::min(inner_last, each.offset + each.length);
+    for (std::size_t line = begin; each.data && line < end; ++line) {
+      const T* const data = each.data + (line - start) * each.ld;
+      for (std::size_t i = from; i < to; ++i)
+        put(turned ? i : line, turned ? line - j0 : i - j0, each.scale * data[i - each.offset]);
+    }
+    start += each.count;
+  }
+}
+
+inline void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
+  HOCKET_ON_BEST_ISA(pack_strip_turned(k, row, to))
+}
+inline void pack_pair(std::size_t count, const float* first, const float* second, std::uint32_t* to) noexcept {
+  HOCKET_ON_BEST_ISA(pack_pair(count, first, second, to))
+}
+
+inline void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, std::span<const part<float>> parts,
+                            bool turned, std::byte* strip) noexcept {
+  auto* const to = reinterpret_cast<std::uint32_t*>(strip);
+  const bool plain = std::all_of(parts.begin(), parts.end(), [](const part<float>& each) {
+    return each.offset == 0 && each.length == all_of_line && each.scale == 1;
+  });
+  if (!plain) {  // narrow terms: no need for speed
+    std::fill_n(strip, strip_bytes<float>(precision::bf16, k), std::byte{0});
+    auto* const out = reinterpret_cast<std::uint16_t*>(strip);
+    visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {
+      out[q / 32 * 1024 + j / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 + q % 2] = to_bf16(x).bits;
+    });
+    return;
+  }
+  if (turned) {
+    const float* row[32] = {};
+    for (std::size_t j = 0; j < columns; ++j) row[j] = line_of(parts, j0 + j);
+    return pack_strip_turned(k, row, to);
+  }
+  for (std::size_t q = 0; q < rounded_up(k, 32); q += 2) {
+    const float *const one = line_of(parts, q), *const two = line_of(parts, q + 1);
+    pack_pair(one ? columns : 0, one ? one + j0 : one, two ? two + j0 : two, to + q / 32 * 512 + q % 32 / 2 * 16);
+  }
+}
+
+inline void pack_strip_int8(std::size_t k, std::size_t j0, std::size_t columns, std::span<const part<float>> parts,
+                            bool turned, std::byte* strip) noexcept {
+  std::fill_n(strip, strip_bytes<float>(precision::int8, k), std::byte{0});
+  auto* const out = reinterpret_cast<std::int8_t*>(strip);
+  auto* const scales = reinterpret_cast<float*>(strip + steps_of(precision::int8, k) * 2 * tile_bytes);
+  float most[32] = {};
+  visit_strip(parts, turned, k, j0, columns,
+              [&](std::size_t, std::size_t j, float x) { most[j] = std::max(most[j], std::abs(x)); });
+  for (std::size_t j = 0; j < 32; ++j) scales[j] = most[j] / 127.0F;
+  visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {
+    out[q / 64 * 2048 + j / 16 * 1024 + q % 64 / 4 * 64 + j % 16 * 4 + q % 4] = quantized(x, most[j]);
+  });
+}
+
+}  // namespace detail
+
+/// On the calling thread: packs strips [first, last) of B (k, n), made of `parts` (shape.hpp), into `to`, which holds
+/// all of packed_bytes and is aligned to 64 bytes. bf16 and int8 are for f32.
+template <Real T>
+void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> parts, bool turned, std::size_t first,
+          std::size_t last, std::byte* to) noexcept {
+  constexpr std::size_t width = strip_columns<T>;
+  for (std::size_t s = first; s < last; ++s) {
+    std::byte* const strip = to + s * strip_bytes<T>(p, k);
+    const std::size_t j0 = s * width, columns = std::min(width, n - j0);
+    if constexpr (std::is_same_v<T, float>) {
+      if (p == precision::bf16) {
+        detail::pack_strip_bf16(k, j0, columns, parts, turned, strip);
+        continue;
+      }
+      if (p == precision::int8) {
+        detail::pack_strip_int8(k, j0, columns, parts, turned, strip);
+        continue;
+      }
+    }
+    T* const out = reinterpret_cast<T*>(strip);
+    const bool full = std::all_of(parts.begin(), parts.end(),
+                                  [](const part<T>& each) { return each.data && each.length == all_of_line; });
+    if (columns < width || !full) std::fill_n(out, k * width, T{0});
+    detail::visit_strip(parts, turned, k, j0, columns,
+                        [&](std::size_t q, std::size_t j, T x) { out[q * width + j] = x; });
+  }
+}
+
+// A -----------------------------------------------------------------------------------------------------------------
+
+/// A (rows, k) in bf16 or int8: where it is packed. `data`: left_bytes(kind, rows, k), aligned to 64 bytes.
+struct left {
+  precision kind;
+  std::size_t rows, k;
+  std::byte* data;
+  /// Of its rows, with int8.
+  float* scales() const {
+    return reinterpret_cast<float*>(data + rounded_up(rows, tile_rows) / tile_rows * steps_of(kind, k) * tile_bytes);
+  }
+};
+
+/// Fills rows [first, first + count) from f32 or bf16 with rows `lda` apart; `first` is a multiple of 16, and `count`
+/// too unless these are the last ones.
+template <class S>
+void pack_left(const left& to, std::size_t first, std::size_t count, const S* a, std::size_t lda) noexcept {
+  std::byte* const tiles = to.data + first / tile_rows * steps_of(to.kind, to.k) * tile_bytes;
+  if (to.kind == precision::bf16) {
+    HOCKET_ON_BEST_ISA(pack_left(count, to.k, a, lda, reinterpret_cast<std::uint16_t*>(tiles)))
+  }
+  HOCKET_ON_BEST_ISA(pack_left_int8<S>(count, to.k, a, lda, reinterpret_cast<std::int8_t*>(tiles), to.scales() + first))
+}
+/// Fills columns [32 step, 32 step + 32) of all rows from `count` <= 32 columns of f32; those past them become 0. bf16.
+template <class S>
+void pack_left_step(const left& to, std::size_t step, std::size_t count, const S* a, std::size_t lda) noexcept {
+  HOCKET_ON_BEST_ISA(
+      pack_left_step(to.rows, steps_of(to.kind, to.k), step, count, a, lda, reinterpret_cast<std::uint16_t*>(to.data)))
+}
+
+// C -----------------------------------------------------------------------------------------------------------------
+
+/// Rows that a caller with `rows` of them had best ask for at a time: their block of C stays in L1 for what follows.
+constexpr std::size_t rows_at_once(precision p, std::size_t k, std::size_t rows) {
+  if (p != precision::native) return k > 512 ? 64 : 32;
+  constexpr std::size_t most = 28;
+  const std::size_t parts = (rows + most - 1) / most;
+  return parts == 0 ? most : (rows + parts - 1) / parts;
+}
+
+/// C (m,n) += A' B: A (rows, m) and B (rows, n) with rows lda and ldb apart. For few columns of A; sums run over the
+/// rows in order.
+template <Real T>
+void add_outer(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b, std::size_t ldb,
+               T* c, std::size_t ldc) noexcept {
+  HOCKET_ON_BEST_ISA(add_outer<T>(rows, m, a, lda, n, b, ldb, c, ldc))
+}
+
+/// c (rows, strip_columns<T>) = or, with `add`, += A (rows, k) times one strip, in T's own precision. Weights wait in a
+/// third-level cache: what lies from `ahead` on, a part of the strip after this one, is asked for while this one is
+/// used.
+template <Real T>
+void product(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const std::byte* strip, T* c, bool add,
+             const std::byte* ahead) noexcept {
+  HOCKET_ON_BEST_ISA(product_native<T>(rows, k, a, lda, reinterpret_cast<const T*>(strip), c, add, ahead))
+}
+
+/// c (block_rows(rows), 32) = `rows` rows of A, from first_row (a multiple of 16) on, times one strip. A tile_scope
+/// must be open on the calling thread.
+template <class C>
+void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c, bool add,
+                   const std::byte* ahead) noexcept;
+/// Gives the calling thread the matrix unit, if there is one, or takes it back.
+template <class C>
+void use_tiles(bool on) noexcept;
+
+/// While it lives, product_tiles may be called on this thread. Not nested.
+class tile_scope {
+ public:
+  explicit tile_scope(precision p) : open_(p != precision::native) {
+    if (open_) use_tiles<float>(true);
+  }
+  ~tile_scope() {
+    if (open_) use_tiles<float>(false);
+  }
+  tile_scope(const tile_scope&) = delete;
+  tile_scope& operator=(const tile_scope&) = delete;
+
+ private:
+  bool open_;
+};
+
+/// Bytes of workspace of `multiply`.
+template <Real T>
+constexpr std::size_t workspace_bytes(precision p, std::size_t m, std::size_t k) {
+  return left_bytes(p, m, k) + block_rows(rows_at_once(p, k, m)) * strip_columns<T> * sizeof(T);
+}
+
+/// C (m,n) = A (m,k) B for callers with nothing to add to it; on the calling thread. `workspace` is aligned to 64
+/// bytes.
+template <Real T>
+void multiply(precision p, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
+              const std::byte* packed, T* c, std::size_t ldc, std::byte* workspace) noexcept {
+  const left tiles{p, m, k, workspace};
+  T* const block = reinterpret_cast<T*>(workspace + left_bytes(p, m, k));
+  if constexpr (std::is_same_v<T, float>)
+    if (p != precision::native) pack_left<float>(tiles, 0, m, a, lda);
+  const tile_scope scope(p);
+  const std::size_t at_once = rows_at_once(p, k, m), bytes = strip_bytes<T>(p, k);
+  for (std::size_t j = 0; j < n; j += strip_columns<T>, packed += bytes)
+    for (std::size_t i = 0; i < m; i += at_once) {
+      const std::size_t rows = std::min(at_once, m - i), columns = std::min(strip_columns<T>, n - j);
+      if constexpr (std::is_same_v<T, float>) {
+        if (p != precision::native) product_tiles<float>(tiles, i, rows, packed, block, false, packed);
+      }
+      if (p == precision::native) product<T>(rows, k, a + i * lda, lda, packed, block, false, packed);
+      for (std::size_t r = 0; r < rows; ++r) std::copy_n(block + r * strip_columns<T>, columns, c + (i + r) * ldc + j);
+    }
+}
+
+#if !defined(HOCKET_EXTERN_TEMPLATES) || defined(HOCKET_COMPILES_INSTANCES)
+namespace detail {
+
+inline void sums_of_bf16(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip, float* c,
+                         bool add, [[maybe_unused]] const std::byte* ahead) noexcept {
+#if HOCKET_HAS_AMX
+  if (best_matrix_unit() == matrix_unit::amx) return amx::product<true>(rows, steps, a, strip, c, add, ahead);
+#endif
+  HOCKET_ON_BEST_ISA(product_bf16(rows, steps, a, strip, c, add))
+}
+inline void sums_of_int8(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip, float* c,
+                         [[maybe_unused]] const std::byte* ahead) noexcept {
+#if HOCKET_HAS_AMX
+  if (best_matrix_unit() == matrix_unit::amx) return amx::product<false>(rows, steps, a, strip, c, false, ahead);
+#endif
+  HOCKET_ON_BEST_ISA(product_int8(rows, steps, a, strip, reinterpret_cast<std::int32_t*>(c)))
+}
+inline void scale(std::size_t rows, const float* row_scales, const float* column_scales, float* c) noexcept {
+  HOCKET_ON_BEST_ISA(scale_block(rows, row_scales, column_scales, c))
+}
+
+}  // namespace detail
+
+template <class C>
+void use_tiles([[maybe_unused]] bool on) noexcept {
+#if HOCKET_HAS_AMX
+  if (best_matrix_unit() != matrix_unit::amx) return;
+  if (on)
+    amx::configure();
+  else
+    amx::release();
+#endif
+}
+
+template <class C>
+void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c, bool add,
+                   [[maybe_unused]] const std::byte* ahead) noexcept {
+  const std::size_t steps = steps_of(a.kind, a.k);
+  const std::byte* const tiles = a.data + first_row / tile_rows * steps * tile_bytes;
+  if (steps == 0) {
+    if (!add) std::fill_n(c, rows * strip_columns<float>, 0.0F);
+  } else if (a.kind == precision::bf16) {
+    detail::sums_of_bf16(rows, steps, tiles, strip, c, add, ahead);
+  } else {
+    detail::sums_of_int8(rows, steps, tiles, strip, c, ahead);
+    detail::scale(rows, a.scales() + first_row, reinterpret_cast<const float*>(strip + steps * 2 * tile_bytes), c);
+  }
+}
+#endif
+
+}  // namespace hocket::kernels::packed_gemm
+
+#undef HOCKET_ON_BEST_ISA
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/packed_gemm/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

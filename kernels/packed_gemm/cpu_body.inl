@@ -1,0 +1,323 @@
+// Packing and products on registers; compiled once per instruction set (core/simd_each.hpp).
+
+namespace hocket::kernels::packed_gemm::HOCKET_SIMD_NS {
+
+#include <hocket/core/simd_lanes.inl>
+
+/// Rows of C in registers: 2 x 14 of 32 registers, 2 x 6 of 16.
+inline constexpr std::size_t most_rows = HOCKET_SIMD_BYTES == 64 ? 14 : 6;
+
+template <class T>
+using two = vec<T>[2];
+
+/// c (Rows, two registers) = or += A B over k; c and b have rows of strip_columns<T>. Meanwhile a line of memory from
+/// `ahead` on is asked for at every eighth step.
+template <class T, std::size_t Rows>
+void tile(std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add, const std::byte* ahead) noexcept {
+  constexpr std::size_t width = strip_columns<T>;
+  two<T> acc[Rows];
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < Rows; ++i)
+    for (std::size_t h = 0; h < 2; ++h) acc[i][h] = add ? load(c + i * width + h * lanes<T>) : vec<T>{};
+  for (std::size_t piece = 0; piece < k; piece += 8, ahead += 64) {
+    const std::size_t end = k - piece < 8 ? k : piece + 8;
+    __builtin_prefetch(ahead, 0, 2);
+    for (std::size_t p = piece; p < end; ++p, b += width) {
+      const vec<T> b0 = load(b), b1 = load(b + lanes<T>);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < Rows; ++i) {
+        const T left = a[i * lda + p];
+        acc[i][0] += left * b0;
+        acc[i][1] += left * b1;
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < Rows; ++i)
+    for (std::size_t h = 0; h < 2; ++h) store<T>(c + i * width + h * lanes<T>, acc[i][h]);
+}
+
+/// The same for a number of rows that is known when it runs.
+template <class T, std::size_t Rows = most_rows>
+void tile_of(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add,
+             const std::byte* ahead) noexcept {
+  if (rows == Rows)
+    tile<T, Rows>(k, a, lda, b, c, add, ahead);
+  else if constexpr (Rows > 1)
+    tile_of<T, Rows - 1>(rows, k, a, lda, b, c, add, ahead);
+}
+
+/// Tiles of nearly equal height: a low one at the end would leave most of the multipliers idle.
+template <class T>
+void product_native(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* strip, T* c, bool add,
+                    const std::byte* ahead) noexcept {
+  const std::size_t tiles = (rows + most_rows - 1) / most_rows;
+  for (std::size_t t = 0; t < tiles; ++t) {
+    const std::size_t first = rows * t / tiles, height = rows * (t + 1) / tiles - first;
+    for (std::size_t j = 0; j < strip_columns<T>; j += 2 * lanes<T>, ahead += (k + 7) / 8 * 64)
+      tile_of<T>(height, k, a + first * lda, lda, strip + j, c + first * strip_columns<T> + j, add, ahead);
+  }
+}
+
+typedef std::uint32_t words __attribute__((vector_size(HOCKET_SIMD_BYTES)));
+typedef std::int32_t counts __attribute__((vector_size(HOCKET_SIMD_BYTES)));
+typedef std::uint32_t loose_words __attribute__((vector_size(HOCKET_SIMD_BYTES), aligned(4), may_alias));
+
+inline words load_words(const void* x) { return words(*reinterpret_cast<const loose_words*>(x)); }
+HOCKET_ALWAYS_INLINE vec<float> as_f32(words bits) { return reinterpret_cast<vec<float>>(bits); }
+
+/// Rows of a machine without a matrix unit: bf16 pairs are taken apart into two f32.
+template <std::size_t Rows>
+void tile_bf16(std::size_t steps, const std::uint32_t* a, const std::uint32_t* b, float* c, bool add) noexcept {
+  vec<float> acc[Rows];
+  for (std::size_t i = 0; i < Rows; ++i) acc[i] = add ? load(c + i * strip_columns<float>) : vec<float>{};
+  for (std::size_t step = 0; step < steps; ++step, a += 256, b += 512)
+    for (std::size_t pair = 0; pair < 16; ++pair) {
+      const words right = load_words(b + pair * 16);
+      const vec<float> even = as_f32(right << 16), odd = as_f32(right & 0xffff0000u);
+#pragma GCC unroll 8
+      for (std::size_t i = 0; i < Rows; ++i) {
+        const std::uint32_t left = a[i * 16 + pair];
+        acc[i] += std::bit_cast<float>(left << 16) * even;
+        acc[i] += std::bit_cast<float>(left & 0xffff0000u) * odd;
+      }
+    }
+  for (std::size_t i = 0; i < Rows; ++i) store<float>(c + i * strip_columns<float>, acc[i]);
+}
+
+/// int8 quadruples, as 32-bit numbers; c holds int32.
+template <std::size_t Rows>
+void tile_int8(std::size_t steps, const std::int32_t* a, const std::int32_t* b, std::int32_t* c, bool add) noexcept {
+  typedef std::int32_t loose __attribute__((vector_size(HOCKET_SIMD_BYTES), aligned(4), may_alias));
+  counts acc[Rows];
+  for (std::size_t i = 0; i < Rows; ++i)
+    acc[i] = add ? counts(*reinterpret_cast<const loose*>(c + i * strip_columns<float>)) : counts{};
+  for (std::size_t step = 0; step < steps; ++step, a += 256, b += 512)
+    for (std::size_t quad = 0; quad < 16; ++quad) {
+      const counts right = counts(*reinterpret_cast<const loose*>(b + quad * 16));
+#pragma GCC unroll 4
+      for (int byte = 0; byte < 4; ++byte) {
+        const counts one = (right << (24 - 8 * byte)) >> 24;
+#pragma GCC unroll 4
+        for (std::size_t i = 0; i < Rows; ++i) acc[i] += ((a[i * 16 + quad] << (24 - 8 * byte)) >> 24) * one;
+      }
+    }
+  for (std::size_t i = 0; i < Rows; ++i) *reinterpret_cast<loose*>(c + i * strip_columns<float>) = loose(acc[i]);
+}
+
+/// Rows [0, rows) of A in tiles (steps_a steps each, of which `steps` from the first one on) times a strip.
+template <std::size_t Rows, class Tile>
+void walk_tiles(std::size_t rows, std::size_t steps_a, Tile&& each) noexcept {
+  for (std::size_t i = 0; i < rounded_up(rows, Rows); i += Rows)
+    for (std::size_t j = 0; j < strip_columns<float>; j += lanes<float>)
+      each((i / tile_rows * steps_a) * 256 + i % tile_rows * 16, j / 16 * 256 + j % 16, i * strip_columns<float> + j);
+}
+
+inline void product_bf16(std::size_t rows, std::size_t steps, const void* a, const void* strip, float* c,
+                         bool add) noexcept {
+  constexpr std::size_t block = 16;  // steps between two visits: 32 KiB of the strip
+  for (std::size_t s = 0; s < steps; s += block)
+    walk_tiles<8>(rows, steps, [&](std::size_t at_a, std::size_t at_b, std::size_t at_c) {
+      tile_bf16<8>(steps - s < block ? steps - s : block, static_cast<const std::uint32_t*>(a) + s * 256 + at_a,
+                   static_cast<const std::uint32_t*>(strip) + s * 512 + at_b, c + at_c, add || s > 0);
+    });
+}
+inline void product_int8(std::size_t rows, std::size_t steps, const void* a, const void* strip,
+                         std::int32_t* c) noexcept {
+  constexpr std::size_t block = 16;
+  for (std::size_t s = 0; s < steps; s += block)
+    walk_tiles<4>(rows, steps, [&](std::size_t at_a, std::size_t at_b, std::size_t at_c) {
+      tile_int8<4>(steps - s < block ? steps - s : block, static_cast<const std::int32_t*>(a) + s * 256 + at_a,
+                   static_cast<const std::int32_t*>(strip) + s * 512 + at_b, c + at_c, s > 0);
+    });
+}
+
+/// c (rows, strip) in int32 becomes f32: times the scales of its row and column.
+inline void scale_block(std::size_t rows, const float* row_scales, const float* column_scales, float* c) noexcept {
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < strip_columns<float>; j += lanes<float>) {
+      float* const at = c + i * strip_columns<float> + j;
+      const counts sum = reinterpret_cast<counts>(load_words(at));
+      store<float>(at, __builtin_convertvector(sum, vec<float>) * (row_scales[i] * load(column_scales + j)));
+    }
+}
+
+/// 32 f32 to bf16: to_bf16 without a branch, so that it becomes vector code.
+HOCKET_ALWAYS_INLINE void round_32(const float* x, std::uint16_t* to) noexcept {
+  std::uint32_t bits[32];
+  __builtin_memcpy(bits, x, sizeof bits);
+  for (std::size_t q = 0; q < 32; ++q) {
+    const std::uint32_t nan = (bits[q] & 0x7fffffffu) > 0x7f800000u ? 0x00400000u : 0u;
+    const std::uint32_t up = nan ? 0u : 0x7fffu + ((bits[q] >> 16) & 1u);
+    to[q] = static_cast<std::uint16_t>(((bits[q] | nan) + up) >> 16);
+  }
+}
+/// `count` < 32 of them; the others become 0.
+inline void round_some(const float* x, std::size_t count, std::uint16_t* to) noexcept {
+  float all[32] = {};
+  for (std::size_t q = 0; q < count; ++q) all[q] = x[q];
+  round_32(all, to);
+}
+
+/// A to tiles of bf16, from f32.
+inline void pack_left(std::size_t rows, std::size_t k, const float* a, std::size_t lda, std::uint16_t* to) noexcept {
+  const std::size_t steps = steps_of(precision::bf16, k);
+  for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
+    std::uint16_t* const out = to + (i / tile_rows * steps * tile_rows + i % tile_rows) * 32;
+    for (std::size_t s = 0; s < steps; ++s) {
+      std::uint16_t* const here = out + s * tile_rows * 32;
+      if (i < rows && (s + 1) * 32 <= k)
+        round_32(a + i * lda + s * 32, here);
+      else
+        round_some(a + i * lda + s * 32, i < rows ? k - s * 32 : 0, here);
+    }
+  }
+}
+/// From bf16.
+inline void pack_left(std::size_t rows, std::size_t k, const bf16* a, std::size_t lda, std::uint16_t* to) noexcept {
+  const std::size_t steps = steps_of(precision::bf16, k);
+  for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
+    std::uint16_t* const out = to + (i / tile_rows * steps * tile_rows + i % tile_rows) * 32;
+    for (std::size_t s = 0; s < steps; ++s) {
+      std::uint16_t* const here = out + s * tile_rows * 32;
+      if (i < rows && (s + 1) * 32 <= k) {
+        __builtin_memcpy(here, a + i * lda + s * 32, 64);
+      } else {
+        for (std::size_t q = 0; q < 32; ++q)
+          here[q] = i < rows && s * 32 + q < k ? a[i * lda + s * 32 + q].bits : std::uint16_t{0};
+      }
+    }
+  }
+}
+
+HOCKET_ALWAYS_INLINE float wide_of(float x) { return x; }
+HOCKET_ALWAYS_INLINE float wide_of(bf16 x) { return to_f32(x); }
+
+/// A to tiles of int8 and the scales of its rows.
+template <class S>
+void pack_left_int8(std::size_t rows, std::size_t k, const S* a, std::size_t lda, std::int8_t* to,
+                    float* scales) noexcept {
+  const std::size_t steps = steps_of(precision::int8, k);
+  for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
+    std::int8_t* const out = to + (i / tile_rows * steps * tile_rows + i % tile_rows) * 64;
+    const S* const in = a + i * lda;
+    float most = 0;
+    if (i < rows) {
+      float each[64] = {};
+      std::size_t q = 0;
+      for (; q + 64 <= k; q += 64)
+        for (std::size_t e = 0; e < 64; ++e) {
+          const float x = wide_of(in[q + e]), size = x < 0 ? -x : x;
+          each[e] = each[e] < size ? size : each[e];
+        }
+      for (; q < k; ++q) {
+        const float x = wide_of(in[q]), size = x < 0 ? -x : x;
+        each[0] = each[0] < size ? size : each[0];
+      }
+      for (const float x : each) most = most < x ? x : most;
+    }
+    scales[i] = most / 127.0F;
+    const float by = most > 0 ? 127.0F / most : 0.0F;
+    constexpr float anchor = 0x1.8p23F;  // adding it rounds to whole numbers, halves to even
+    for (std::size_t s = 0; s < steps; ++s) {
+      std::int8_t* const here = out + s * tile_rows * 64;
+      if (i < rows && (s + 1) * 64 <= k) {
+        for (std::size_t q = 0; q < 64; ++q)
+          here[q] = static_cast<std::int8_t>(std::bit_cast<std::int32_t>(wide_of(in[s * 64 + q]) * by + anchor));
+      } else {
+        for (std::size_t q = 0; q < 64; ++q)
+          here[q] = i < rows && s * 64 + q < k
+                        ? static_cast<std::int8_t>(std::bit_cast<std::int32_t>(wide_of(in[s * 64 + q]) * by + anchor))
+                        : std::int8_t{0};
+      }
+    }
+  }
+}
+
+/// One strip of B whose columns are rows of memory: row[j] has k elements, or is null past the end of B.
+inline void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
+  for (std::size_t j = 0; j < 32; ++j) {
+    std::uint32_t* const column = to + j / 16 * 256 + j % 16;
+    for (std::size_t s = 0; s < steps_of(precision::bf16, k); ++s) {
+      std::uint16_t rounded[32];
+      if (row[j] && (s + 1) * 32 <= k)
+        round_32(row[j] + s * 32, rounded);
+      else
+        round_some(row[j] + s * 32, row[j] ? k - s * 32 : 0, rounded);
+      std::uint32_t pairs[16];
+      __builtin_memcpy(pairs, rounded, sizeof pairs);
+      for (std::size_t p = 0; p < 16; ++p) column[s * 512 + p * 16] = pairs[p];
+    }
+  }
+}
+
+/// Two rows of B, `count` <= 32 columns, as the pairs of one strip; `second` may be null.
+inline void pack_pair(std::size_t count, const float* first, const float* second, std::uint32_t* to) noexcept {
+  std::uint16_t low[32], high[32];
+  if (count == 32)
+    round_32(first, low);
+  else
+    round_some(first, count, low);
+  if (second && count == 32)
+    round_32(second, high);
+  else
+    round_some(second, second ? count : 0, high);
+  for (std::size_t j = 0; j < 32; ++j) to[j / 16 * 256 + j % 16] = low[j] | static_cast<std::uint32_t>(high[j]) << 16;
+}
+
+/// `count` <= 32 columns of every row to step `step` of tiles of bf16.
+inline void pack_left_step(std::size_t rows, std::size_t steps, std::size_t step, std::size_t count, const float* a,
+                           std::size_t lda, std::uint16_t* to) noexcept {
+  for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
+    std::uint16_t* const here = to + ((i / tile_rows * steps + step) * tile_rows + i % tile_rows) * 32;
+    if (i < rows && count == 32)
+      round_32(a + i * lda, here);
+    else
+      round_some(a + i * lda, i < rows ? count : 0, here);
+  }
+}
+
+/// A block of C (Rows, two registers or `columns` elements) += A' B.
+template <class T, std::size_t Rows>
+void outer_block(std::size_t rows, const T* a, std::size_t lda, const T* b, std::size_t ldb, std::size_t columns, T* c,
+                 std::size_t ldc) noexcept {
+  two<T> acc[Rows];
+  if (columns == 2 * lanes<T>) {
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < Rows; ++i)
+      for (std::size_t h = 0; h < 2; ++h) acc[i][h] = load(c + i * ldc + h * lanes<T>);
+    for (std::size_t r = 0; r < rows; ++r, a += lda, b += ldb) {
+      const vec<T> b0 = load(b), b1 = load(b + lanes<T>);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < Rows; ++i) {
+        acc[i][0] += a[i] * b0;
+        acc[i][1] += a[i] * b1;
+      }
+    }
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < Rows; ++i)
+      for (std::size_t h = 0; h < 2; ++h) store<T>(c + i * ldc + h * lanes<T>, acc[i][h]);
+    return;
+  }
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t i = 0; i < Rows; ++i)
+      for (std::size_t j = 0; j < columns; ++j) c[i * ldc + j] += a[r * lda + i] * b[r * ldb + j];
+}
+template <class T, std::size_t Rows>
+void outer_rows(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b,
+                std::size_t ldb, T* c, std::size_t ldc) noexcept {
+  std::size_t i = 0;
+  for (; i + Rows <= m; i += Rows)
+    for (std::size_t j = 0; j < n; j += 2 * lanes<T>)
+      outer_block<T, Rows>(rows, a + i, lda, b + j, ldb, n - j < 2 * lanes<T> ? n - j : 2 * lanes<T>, c + i * ldc + j,
+                           ldc);
+  if constexpr (Rows > 1)
+    if (i < m) outer_rows<T, Rows / 2>(rows, m - i, a + i, lda, n, b, ldb, c + i * ldc, ldc);
+}
+template <class T>
+void add_outer(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b, std::size_t ldb,
+               T* c, std::size_t ldc) noexcept {
+  outer_rows<T, HOCKET_SIMD_BYTES == 64 ? 8 : 4>(rows, m, a, lda, n, b, ldb, c, ldc);
+}
+
+}  // namespace hocket::kernels::packed_gemm::HOCKET_SIMD_NS

@@ -1,0 +1,2 @@
+// The kernels of this folder as one translation unit for nvcc.
+#include <hocket/kernels/pointwise_loss/cuda.cuh>
