@@ -104,7 +104,7 @@ class layer_norm_op final : public op<T> {
     }
   }
   void finish(const frame<T>& f, std::size_t blocks) const noexcept override {
-    for (const std::size_t k : {1, 2})
+    for (const std::size_t k : {std::size_t{1}, std::size_t{2}})
       if (f.wants(k)) add_block_sums(f, blocks, (k - 1) * columns_, columns_, f.gradient(k).data(), f.beta(k) != 0);
   }
 
