@@ -63,16 +63,21 @@ routines<T> best_routines() {
 }
 
 /// Eigenvalues of the symmetric tridiagonal (d, e[0..n-1)), unsorted, in place of d; e is destroyed. Implicit QL with
-/// Wilkinson's shift (Golub and Van Loan, section 8.3). False after 60 turns without convergence.
+/// Wilkinson's shift (Golub and Van Loan, section 8.3). False after 60 turns without convergence. An element off the
+/// diagonal is negligible beside its neighbours, or beside the whole matrix: among eigenvalues that are zero but for
+/// rounding (a Gram matrix of more rows than columns) the neighbours are rounding themselves, and no turn gets below.
 template <Real T>
 bool tridiagonal_values(std::size_t n, T* d, T* e) {
   constexpr T epsilon = std::numeric_limits<T>::epsilon();
   if (n == 0) return true;
+  T noise = std::numeric_limits<T>::min();
+  for (std::size_t i = 0; i < n; ++i)
+    noise = std::max(noise, epsilon * (std::abs(d[i]) + (i + 1 < n ? std::abs(e[i]) : T(0))));
   for (std::size_t low = 0; low < n; ++low) {
     for (int turn = 0;; ++turn) {
       std::size_t high = low;  // first negligible off-diagonal element at or after `low`
       while (high + 1 < n && std::abs(e[high]) > epsilon * (std::abs(d[high]) + std::abs(d[high + 1])) &&
-             std::abs(e[high]) > std::numeric_limits<T>::min())
+             std::abs(e[high]) > noise)
         ++high;
       if (high == low) break;
       if (turn == 60) return false;

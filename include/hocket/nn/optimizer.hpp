@@ -173,3 +173,10 @@ class optimizer {
 };
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE class optimizer<float>;
+HOCKET_NN_INSTANCE class optimizer<double>;
+}  // namespace hocket::nn
+#endif
