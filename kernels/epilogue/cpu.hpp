@@ -20,6 +20,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <hocket/core/amx.hpp>
 #include <hocket/core/config.hpp>
 #include <hocket/core/dtype.hpp>
 #include <hocket/core/half.hpp>
@@ -55,7 +56,7 @@ struct forward_rows_of {
   bool far = false;  ///< u is not read soon: it may be written past the caches
 
   /// What lies `row` rows further down and `column` columns further right; masks stay where they are.
-  forward_rows_of from(std::size_t row, std::size_t column) const {
+  HOCKET_ALWAYS_INLINE forward_rows_of from(std::size_t row, std::size_t column) const {
     forward_rows_of rest = *this;
     rest.rows -= row;
     rest.first_row += row;
@@ -81,7 +82,7 @@ struct backward_rows_of {
   std::size_t ldkeep = 0;
 
   /// As above.
-  backward_rows_of from(std::size_t row, std::size_t column) const {
+  HOCKET_ALWAYS_INLINE backward_rows_of from(std::size_t row, std::size_t column) const {
     backward_rows_of rest = *this;
     rest.rows -= row;
     rest.first_row += row;

@@ -153,8 +153,10 @@ HOCKET_ALWAYS_INLINE vec<T> take(const S* x, std::size_t count) {
     return load_some(x, count, T{0});
 }
 template <bool Whole, class T, class S>
-HOCKET_ALWAYS_INLINE void put(S* x, std::size_t count, vec<T> value) {
-  if constexpr (Whole)
+HOCKET_ALWAYS_INLINE void put(S* x, std::size_t count, vec<T> value, [[maybe_unused]] bool in_hardware = false) {
+  if constexpr (Whole && std::is_same_v<S, bf16>)
+    store(x, value, in_hardware);
+  else if constexpr (Whole)
     store(x, value);
   else
     store_some(x, count, value);
@@ -194,6 +196,7 @@ void forward_panel(const forward_rows_of<T, S> in, std::size_t count, const std:
   const T *x = in.x, *residual = in.residual;
   S *u = in.u, *y = in.y;
   const vec<T> bias = in.bias ? take<Whole, T>(in.bias, count) : vec<T>{};
+  const bool in_hardware = std::is_same_v<S, bf16> && rounds_in_hardware();
   for (std::size_t r = 0; r < in.rows; ++r) {
     vec<T> value = take<Whole, T>(x, count);
     if (in.bias) value += bias;
@@ -201,7 +204,7 @@ void forward_panel(const forward_rows_of<T, S> in, std::size_t count, const std:
       if (Whole && in.far)
         put_far<T>(u, value);
       else
-        put<Whole, T>(u, count, value);
+        put<Whole, T>(u, count, value, in_hardware);
       u += in.ldu;
     }
     value = value_of<Act, T, S>(value);
@@ -213,7 +216,7 @@ void forward_panel(const forward_rows_of<T, S> in, std::size_t count, const std:
       value += take<Whole, T>(residual, count);
       residual += in.ldresidual;
     }
-    put<Whole, T>(y, count, value);
+    put<Whole, T>(y, count, value, in_hardware);
     x += in.ldx;
     y += in.ldy;
   }

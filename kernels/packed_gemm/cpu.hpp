@@ -83,7 +83,8 @@ void visit_strip(std::span<const part<T>> parts, bool turned, std::size_t k, std
 inline void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
   HOCKET_ON_BEST_ISA(pack_strip_turned(k, row, to))
 }
-inline void pack_pair(std::size_t count, const float* first, const float* second, std::uint32_t* to) noexcept {
+template <class S>
+void pack_pair(std::size_t count, const S* first, const S* second, std::uint32_t* to) noexcept {
   HOCKET_ON_BEST_ISA(pack_pair(count, first, second, to))
 }
 
@@ -108,7 +109,7 @@ inline void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, 
   }
   for (std::size_t q = 0; q < rounded_up(k, 32); q += 2) {
     const float *const one = line_of(parts, q), *const two = line_of(parts, q + 1);
-    pack_pair(one ? columns : 0, one ? one + j0 : one, two ? two + j0 : two, to + q / 32 * 512 + q % 32 / 2 * 16);
+    pack_pair(columns, one ? one + j0 : one, two ? two + j0 : two, to + q / 32 * 512 + q % 32 / 2 * 16);
   }
 }
 
@@ -156,6 +157,16 @@ void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> pa
   }
 }
 
+/// The same in bf16 for one matrix (k, n) with rows `ldb` apart that is packed for one use: f32 or bf16.
+template <class S>
+void pack_rows(std::size_t k, std::size_t n, const S* b, std::size_t ldb, std::byte* to) noexcept {
+  for (std::size_t j0 = 0; j0 < n; j0 += 32, to += strip_bytes<float>(precision::bf16, k))
+    for (std::size_t q = 0; q < rounded_up(k, 32); q += 2)
+      detail::pack_pair(std::min<std::size_t>(32, n - j0), q < k ? b + q * ldb + j0 : nullptr,
+                        q + 1 < k ? b + (q + 1) * ldb + j0 : nullptr,
+                        reinterpret_cast<std::uint32_t*>(to) + q / 32 * 512 + q % 32 / 2 * 16);
+}
+
 // A -----------------------------------------------------------------------------------------------------------------
 
 /// A (rows, k) in bf16 or int8: where it is packed. `data`: left_bytes(kind, rows, k), aligned to 64 bytes.
@@ -184,6 +195,13 @@ template <class S>
 void pack_left_step(const left& to, std::size_t step, std::size_t count, const S* a, std::size_t lda) noexcept {
   HOCKET_ON_BEST_ISA(
       pack_left_step(to.rows, steps_of(to.kind, to.k), step, count, a, lda, reinterpret_cast<std::uint16_t*>(to.data)))
+}
+/// Fills rows [first, first + count) of A from memory that holds A' - k rows, `lda` apart, the first one's element
+/// `first` at a. `first` is a multiple of 16. bf16, from f32 or bf16.
+template <class S>
+void pack_left_turned(const left& to, std::size_t first, std::size_t count, const S* a, std::size_t lda) noexcept {
+  std::byte* const tiles = to.data + first / tile_rows * steps_of(to.kind, to.k) * tile_bytes;
+  HOCKET_ON_BEST_ISA(pack_left_turned(count, to.k, a, lda, reinterpret_cast<std::uint16_t*>(tiles)))
 }
 
 // C -----------------------------------------------------------------------------------------------------------------

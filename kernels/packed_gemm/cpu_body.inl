@@ -3,6 +3,7 @@
 namespace hocket::kernels::packed_gemm::HOCKET_SIMD_NS {
 
 #include <hocket/core/simd_lanes.inl>
+#include <hocket/core/simd_lanes_bf16.inl>
 
 /// Rows of C in registers: 2 x 14 of 32 registers, 2 x 6 of 16.
 inline constexpr std::size_t most_rows = HOCKET_SIMD_BYTES == 64 ? 14 : 6;
@@ -142,32 +143,28 @@ inline void scale_block(std::size_t rows, const float* row_scales, const float* 
     }
 }
 
-/// 32 f32 to bf16: to_bf16 without a branch, so that it becomes vector code.
-HOCKET_ALWAYS_INLINE void round_32(const float* x, std::uint16_t* to) noexcept {
-  std::uint32_t bits[32];
-  __builtin_memcpy(bits, x, sizeof bits);
-  for (std::size_t q = 0; q < 32; ++q) {
-    const std::uint32_t nan = (bits[q] & 0x7fffffffu) > 0x7f800000u ? 0x00400000u : 0u;
-    const std::uint32_t up = nan ? 0u : 0x7fffu + ((bits[q] >> 16) & 1u);
-    to[q] = static_cast<std::uint16_t>(((bits[q] | nan) + up) >> 16);
-  }
+/// 32 f32 to bf16.
+HOCKET_ALWAYS_INLINE void round_32(const float* x, std::uint16_t* to, bool in_hardware) noexcept {
+  for (std::size_t q = 0; q < 32; q += lanes<float>)
+    *reinterpret_cast<loose_halves*>(to + q) = loose_halves(to_halves(load(x + q), in_hardware));
 }
 /// `count` < 32 of them; the others become 0.
 inline void round_some(const float* x, std::size_t count, std::uint16_t* to) noexcept {
   float all[32] = {};
   for (std::size_t q = 0; q < count; ++q) all[q] = x[q];
-  round_32(all, to);
+  round_32(all, to, rounds_in_hardware());
 }
 
 /// A to tiles of bf16, from f32.
 inline void pack_left(std::size_t rows, std::size_t k, const float* a, std::size_t lda, std::uint16_t* to) noexcept {
   const std::size_t steps = steps_of(precision::bf16, k);
+  const bool in_hardware = rounds_in_hardware();
   for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
     std::uint16_t* const out = to + (i / tile_rows * steps * tile_rows + i % tile_rows) * 32;
     for (std::size_t s = 0; s < steps; ++s) {
       std::uint16_t* const here = out + s * tile_rows * 32;
       if (i < rows && (s + 1) * 32 <= k)
-        round_32(a + i * lda + s * 32, here);
+        round_32(a + i * lda + s * 32, here, in_hardware);
       else
         round_some(a + i * lda + s * 32, i < rows ? k - s * 32 : 0, here);
     }
@@ -236,12 +233,13 @@ void pack_left_int8(std::size_t rows, std::size_t k, const S* a, std::size_t lda
 
 /// One strip of B whose columns are rows of memory: row[j] has k elements, or is null past the end of B.
 inline void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
+  const bool in_hardware = rounds_in_hardware();
   for (std::size_t j = 0; j < 32; ++j) {
     std::uint32_t* const column = to + j / 16 * 256 + j % 16;
     for (std::size_t s = 0; s < steps_of(precision::bf16, k); ++s) {
       std::uint16_t rounded[32];
       if (row[j] && (s + 1) * 32 <= k)
-        round_32(row[j] + s * 32, rounded);
+        round_32(row[j] + s * 32, rounded, in_hardware);
       else
         round_some(row[j] + s * 32, row[j] ? k - s * 32 : 0, rounded);
       std::uint32_t pairs[16];
@@ -251,27 +249,98 @@ inline void pack_strip_turned(std::size_t k, const float* const (&row)[32], std:
   }
 }
 
-/// Two rows of B, `count` <= 32 columns, as the pairs of one strip; `second` may be null.
-inline void pack_pair(std::size_t count, const float* first, const float* second, std::uint32_t* to) noexcept {
-  std::uint16_t low[32], high[32];
+/// `count` <= 32 elements, rounded; the others become 0.
+inline void halves_of(const float* x, std::size_t count, std::uint16_t* to, bool in_hardware) noexcept {
   if (count == 32)
-    round_32(first, low);
+    round_32(x, to, in_hardware);
   else
-    round_some(first, count, low);
-  if (second && count == 32)
-    round_32(second, high);
-  else
-    round_some(second, second ? count : 0, high);
-  for (std::size_t j = 0; j < 32; ++j) to[j / 16 * 256 + j % 16] = low[j] | static_cast<std::uint32_t>(high[j]) << 16;
+    round_some(x, count, to);
+}
+inline void halves_of(const bf16* x, std::size_t count, std::uint16_t* to, bool) noexcept {
+  if (count == 32) {
+    __builtin_memcpy(to, x, 64);
+  } else {
+    for (std::size_t j = 0; j < 32; ++j) to[j] = j < count ? x[j].bits : std::uint16_t{0};
+  }
+}
+/// Word j: element j of the first row below that of the second. 32 columns, `count` of them with something in it; a
+/// null row is zeros.
+template <class S>
+HOCKET_ALWAYS_INLINE void pair_rows(std::size_t count, const S* first, const S* second, std::uint32_t* to,
+                                    bool in_hardware) noexcept {
+  std::uint16_t low[32], high[32];
+  halves_of(first, first ? count : 0, low, in_hardware);
+  halves_of(second, second ? count : 0, high, in_hardware);
+  for (std::size_t j = 0; j < 32; ++j) to[j] = low[j] | static_cast<std::uint32_t>(high[j]) << 16;
+}
+
+/// Two rows of B, `count` <= 32 columns, as the pairs of one strip; either may be null.
+template <class S>
+void pack_pair(std::size_t count, const S* first, const S* second, std::uint32_t* to) noexcept {
+  std::uint32_t pairs[32];
+  pair_rows(count, first, second, pairs, rounds_in_hardware());
+  __builtin_memcpy(to, pairs, 64);
+  __builtin_memcpy(to + 256, pairs + 16, 64);
+}
+
+inline constexpr std::size_t word_lanes = HOCKET_SIMD_BYTES / 4;
+template <std::size_t Step, std::size_t... I>
+HOCKET_ALWAYS_INLINE void swap_words(words& a, words& b, std::index_sequence<I...>) {
+  constexpr int n = static_cast<int>(word_lanes), step = static_cast<int>(Step);
+  const words low = __builtin_shufflevector(a, b, (I & Step ? n + static_cast<int>(I) - step : static_cast<int>(I))...);
+  b = __builtin_shufflevector(a, b, (I & Step ? n + static_cast<int>(I) : static_cast<int>(I) + step)...);
+  a = low;
+}
+template <std::size_t Step>
+HOCKET_ALWAYS_INLINE void turn_square(words (&rows)[word_lanes]) {
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < word_lanes; ++i)
+    if ((i & Step) == 0) swap_words<Step>(rows[i], rows[i + Step], std::make_index_sequence<word_lanes>{});
+  if constexpr (Step > 1) turn_square<Step / 2>(rows);
+}
+/// to (16, 16) = from (16, 16 of `stride`) transposed.
+inline void turn_tile(const std::uint32_t* from, std::size_t stride, std::uint32_t* to) noexcept {
+  for (std::size_t r = 0; r < 16; r += word_lanes)
+    for (std::size_t c = 0; c < 16; c += word_lanes) {
+      words square[word_lanes];
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < word_lanes; ++i) square[i] = load_words(from + (r + i) * stride + c);
+      turn_square<word_lanes / 2>(square);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < word_lanes; ++i)
+        *reinterpret_cast<loose_words*>(to + (c + i) * 16 + r) = loose_words(square[i]);
+    }
+}
+
+/// A to tiles of bf16 where columns of A are rows of memory: rows [0, count) of A from memory (k, lda).
+template <class S>
+void pack_left_turned(std::size_t count, std::size_t k, const S* a, std::size_t lda, std::uint16_t* to) noexcept {
+  const std::size_t steps = steps_of(precision::bf16, k);
+  auto* const out = reinterpret_cast<std::uint32_t*>(to);
+  const bool in_hardware = rounds_in_hardware();
+  for (std::size_t i = 0; i < count; i += 2 * tile_rows) {
+    const std::size_t here = count - i < 2 * tile_rows ? count - i : 2 * tile_rows;
+    for (std::size_t s = 0; s < steps; ++s) {
+      std::uint32_t pairs[16][32];
+      for (std::size_t p = 0; p < 16; ++p) {
+        const std::size_t q = s * 32 + 2 * p;
+        pair_rows(here, q < k ? a + q * lda + i : nullptr, q + 1 < k ? a + (q + 1) * lda + i : nullptr, pairs[p],
+                  in_hardware);
+      }
+      for (std::size_t half = 0; half < 2 && half * tile_rows < here; ++half)
+        turn_tile(pairs[0] + half * 16, 32, out + ((i / tile_rows + half) * steps + s) * 256);
+    }
+  }
 }
 
 /// `count` <= 32 columns of every row to step `step` of tiles of bf16.
 inline void pack_left_step(std::size_t rows, std::size_t steps, std::size_t step, std::size_t count, const float* a,
                            std::size_t lda, std::uint16_t* to) noexcept {
+  const bool in_hardware = rounds_in_hardware();
   for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
     std::uint16_t* const here = to + ((i / tile_rows * steps + step) * tile_rows + i % tile_rows) * 32;
     if (i < rows && count == 32)
-      round_32(a + i * lda, here);
+      round_32(a + i * lda, here, in_hardware);
     else
       round_some(a + i * lda, i < rows ? count : 0, here);
   }

@@ -81,6 +81,10 @@ inline matrix_unit best_matrix_unit() {
   return machine_matrix_unit();
 }
 
+/// Whether kernels may round f32 to bf16 with the processor's own instruction, which every machine with the unit has.
+/// It takes what is below 2^-126 for 0, as the unit does.
+inline bool rounds_in_hardware() { return best_matrix_unit() == matrix_unit::amx; }
+
 /// Takes the unit away, or gives it back, for tests and comparisons.
 inline void limit_matrix_unit(matrix_unit limit) {
   detail::matrix_unit_limit().store(limit, std::memory_order_relaxed);

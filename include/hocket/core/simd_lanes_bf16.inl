@@ -30,8 +30,19 @@ HOCKET_ALWAYS_INLINE register_halves to_halves(vec<float> value) {
   const register_words rounded = (bits + ((top & 1u) + 0x7fffu)) >> 16;
   return __builtin_convertvector(value == value ? rounded : (top | 0x40u), register_halves);
 }
-HOCKET_ALWAYS_INLINE void store(bf16* x, vec<float> value) {
-  *reinterpret_cast<loose_halves*>(x) = loose_halves(to_halves(value));
+/// in_hardware: rounds_in_hardware() of core/amx.hpp, asked for once outside a loop.
+HOCKET_ALWAYS_INLINE register_halves to_halves(vec<float> value, [[maybe_unused]] bool in_hardware) {
+#if defined(__x86_64__) && HOCKET_SIMD_BYTES == 64
+  if (in_hardware) {
+    register_halves made;
+    __asm__("vcvtneps2bf16 %1, %0" : "=v"(made) : "v"(value));
+    return made;
+  }
+#endif
+  return to_halves(value);
+}
+HOCKET_ALWAYS_INLINE void store(bf16* x, vec<float> value, bool in_hardware = false) {
+  *reinterpret_cast<loose_halves*>(x) = loose_halves(to_halves(value, in_hardware));
 }
 HOCKET_ALWAYS_INLINE vec<float> load_some(const bf16* x, std::size_t count, float rest) {
   vec<float> value = vec<float>{} + rest;

@@ -260,17 +260,28 @@ class encoder {
               const encoder_hooks<T>& hooks) const {
     const double drop = dropout ? config_.hidden_dropout_prob : 0;
     const std::string at = text("encoder.layer.", i, ".");
-    const value qkv =
-        dense(t, {at + "attention.self.query", at + "attention.self.key", at + "attention.self.value"}, x, {}, hooks);
+    // Products of 16 or 8 bits: what goes from product to product or to attention is kept in bf16, what runs through
+    // all layers in f32.
+    linear_options between;
+    between.products = t.products();
+    between.kept_in = t.products() == precision::native ? storage::native : storage::bf16;
+    linear_options back = between;
+    back.kept_in = storage::native;
+    back.dropout = drop;
+    const value qkv = dense(t, {at + "attention.self.query", at + "attention.self.key", at + "attention.self.value"}, x,
+                            between, hooks);
     attention_inputs in{qkv, qkv, qkv};
     if (hooks.prefix) std::tie(in.prefix_k, in.prefix_v) = hooks.prefix(t, i);
     attention_options how{config_.num_attention_heads};
     how.dropout = dropout ? config_.attention_probs_dropout_prob : 0;
     const value mixed = attention(t, batch.rows(), in, how);
-    const value h = norm(t, at + "attention.output.LayerNorm",
-                         dense(t, {at + "attention.output.dense"}, mixed, {activation::none, drop, x}, hooks));
-    const value wide = dense(t, {at + "intermediate.dense"}, h, {activation_of(config_.hidden_act)}, hooks);
-    return norm(t, at + "output.LayerNorm", dense(t, {at + "output.dense"}, wide, {activation::none, drop, h}, hooks));
+    back.residual = x;
+    const value h =
+        norm(t, at + "attention.output.LayerNorm", dense(t, {at + "attention.output.dense"}, mixed, back, hooks));
+    between.act = activation_of(config_.hidden_act);
+    const value wide = dense(t, {at + "intermediate.dense"}, h, between, hooks);
+    back.residual = h;
+    return norm(t, at + "output.LayerNorm", dense(t, {at + "output.dense"}, wide, back, hooks));
   }
 
   encoder_config config_;

@@ -99,7 +99,8 @@ struct demands {
   // the other, by several threads at once, and the blocks of consecutive operations stay in a thread's cache.
   bool forward_by_rows = false, backward_by_rows = false;
   extent over{0};                ///< the rows that are cut into blocks
-  bool whole = false;            ///< finish() reads whole inputs and the output's gradient, before the next operation
+  bool whole = false;            ///< finish() reads whole inputs and the output's gradient
+  bool ends_run = false;         ///< finish() runs before the next operation
   std::size_t worker_bytes = 0;  ///< scratch that one thread needs for a block
   std::size_t block_sums = 0;    ///< elements that the backward pass leaves for each block; finish() sums them
   std::vector<pack_request> forward_packs = {}, backward_packs = {};
@@ -253,6 +254,9 @@ class frame {
   std::size_t sums_per_block() const { return node_.block_sums; }
   bool passes_on() const { return node_.passes_on; }
   std::size_t most_in_block(const extent& e) const { return most_rows_in_block(run_, e); }
+  std::size_t most_blocks_of(const extent& e) const { return most_blocks(run_, e); }
+  /// Of the current block among those of the pass.
+  std::size_t block_number() const { return number_; }
   const std::byte* forward_pack(std::size_t j) const { return node_.forward_packs[j]; }
   const std::byte* backward_pack(std::size_t j) const { return node_.backward_packs[j]; }
 
@@ -295,6 +299,7 @@ class planning {
   /// The most rows that any batch has, and that any block of them has.
   std::size_t most(const extent& e) const { return run_.most[e.dimension] * e.factor; }
   std::size_t most_in_block(const extent& e) const { return most_rows_in_block(run_, e); }
+  std::size_t most_blocks_of(const extent& e) const { return most_blocks(run_, e); }
   const sequence_state& batch(sequences s) const { return run_.batches[s.index]; }
   std::size_t most_items(sequences s) const { return run_.most[batch(s).items_dimension]; }
   const cpu& device() const { return run_.device; }

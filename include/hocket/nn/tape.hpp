@@ -473,8 +473,7 @@ class tape {
   place place_of(std::size_t block);
 
   void execute(step_run& run) noexcept;
-  void refresh_packs(std::vector<packed_input>& packs, const node& n, bool back,
-                     std::vector<const std::byte*>& to) noexcept;
+  void refresh_packs(std::vector<packed_input>& packs, const node& n, std::vector<const std::byte*>& to) noexcept;
   void spill(const node& n, const frame<T>& f) noexcept;
   void find_frozen_packs();
   void run_step(std::size_t step, const frame<T>& f, bool by_rows) noexcept;

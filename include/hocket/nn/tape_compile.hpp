@@ -134,7 +134,7 @@ void tape<T>::find_runs() {
     const demands& needs = nodes_[step.node].needs;
     const bool by_rows = step.forward ? needs.forward_by_rows : needs.backward_by_rows;
     if (s == plan_.forward_steps) forward_runs_ = runs_.size();
-    const bool ended = s > 0 && !plan_.steps[s - 1].forward && nodes_[plan_.steps[s - 1].node].needs.whole;
+    const bool ended = s > 0 && !plan_.steps[s - 1].forward && nodes_[plan_.steps[s - 1].node].needs.ends_run;
     const bool joins = s > 0 && s != plan_.forward_steps && !ended && by_rows && runs_.back().by_rows &&
                        runs_.back().over == needs.over;
     if (joins) {

@@ -27,7 +27,7 @@ void tape<T>::find_frozen_packs() {
 
 /// The packs of one pass of a node: those that change are filled from what their weights hold now.
 template <Real T>
-void tape<T>::refresh_packs(std::vector<packed_input>& packs, const node& n, bool back,
+void tape<T>::refresh_packs(std::vector<packed_input>& packs, const node& n,
                             std::vector<const std::byte*>& to) noexcept {
   for (std::size_t j = 0; j < packs.size(); ++j) {
     packed_input& each = packs[j];
@@ -98,9 +98,9 @@ void tape<T>::execute(step_run& run) noexcept {
   for (std::size_t s = run.first; s <= run.last; ++s) {
     node& n = nodes_[plan_.steps[s].node];
     if (plan_.steps[s].forward)
-      refresh_packs(n.forward_packs, n, s >= plan_.forward_steps, n.memory.forward_packs);
+      refresh_packs(n.forward_packs, n, n.memory.forward_packs);
     else
-      refresh_packs(n.backward_packs, n, true, n.memory.backward_packs);
+      refresh_packs(n.backward_packs, n, n.memory.backward_packs);
   }
   const auto memory = [&](std::size_t s) -> const node_state& { return nodes_[plan_.steps[s].node].memory; };
   if (!run.by_rows) {
@@ -122,7 +122,7 @@ void tape<T>::execute(step_run& run) noexcept {
   }
   for (std::size_t s = run.first; s <= run.last; ++s)
     if (const demands& needs = nodes_[plan_.steps[s].node].needs;
-        !plan_.steps[s].forward && (needs.block_sums > 0 || needs.whole))
+        !plan_.steps[s].forward && (needs.block_sums > 0 || needs.ends_run))
       nodes_[plan_.steps[s].node].what->finish(frame<T>(run_, memory(s), true), run.blocks.size());
 }
 

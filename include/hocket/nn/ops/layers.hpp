@@ -5,9 +5,11 @@
 #include <array>
 #include <memory>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <hocket/core/half.hpp>
 #include <hocket/kernels/attention/cpu.hpp>
 #include <hocket/kernels/embedding/cpu.hpp>
 #include <hocket/kernels/layernorm/cpu.hpp>
@@ -129,7 +131,8 @@ struct attention_places {
   std::size_t bias_item = 0, bias_head = 0, bias_row = 0;
 };
 
-template <Real T>
+/// S: what q, k and v, the output and their gradients are kept in. A prefix is kept in T and converted for each block.
+template <Real T, class S>
 class attention_op final : public op<T> {
  public:
   attention_op(const attention_places& in, const kernels::attention::shape& s, sequences batch, extent items,
@@ -138,6 +141,10 @@ class attention_op final : public op<T> {
     kernels::attention::make_dropout(dropout, 0, 0);  // checks the probability
   }
   std::string_view name() const override { return "attention"; }
+  bool takes_bf16(std::size_t k) const override {
+    return !std::is_same_v<S, T> &&
+           std::any_of(in_.parts.begin(), in_.parts.end(), [&](const attention_part& part) { return part.input == k; });
+  }
 
   demands plan(const planning<T>& p) const override {
     demands d;
@@ -147,8 +154,9 @@ class attention_op final : public op<T> {
     d.over = tokens_;
     const auto s = sized(p.most(items_), longest);
     d.forward_scratch = shared_by(p.device(), s, [](const cpu& device, const auto& size) {
-      return kernels::attention::forward_workspace<T>(device, size);
+      return kernels::attention::forward_workspace<S>(device, size);
     });
+    if (in_.prefix_k != no_input && converts) d.worker_bytes = 4 * prefix_size() * sizeof(S);
     if (!p.backward()) return d;
     d.reads_output = true;
     for (const auto& part : in_.parts) d.reads_inputs |= bit(part.input);
@@ -157,7 +165,7 @@ class attention_op final : public op<T> {
     d.adds = (in_.prefix_k != no_input ? bit(in_.prefix_k) | bit(in_.prefix_v) : 0);
     const std::size_t rows = p.most_in_block(tokens_);
     d.backward_scratch = shared_by(p.device(), s, [&](const cpu& device, const auto& size) {
-      std::size_t elements = kernels::attention::backward_workspace<T>(device, size);
+      std::size_t elements = kernels::attention::backward_workspace<S>(device, size);
       for (const auto& part : in_.parts)
         if (!p.wants(part.input)) elements += rows * part.heads * shape_.width;
       return elements;
@@ -167,9 +175,9 @@ class attention_op final : public op<T> {
   }
   void forward(const frame<T>& f) const noexcept override {
     const auto s = live(f);
-    T* const work = f.forward_scratch() + f.worker() * kernels::attention::forward_workspace<T>(cpu{1}, most(f));
-    kernels::attention::forward<T>(f.device(), s, given(f), {whole(f.output_rows(), shape_.heads), statistics(f)},
-                                   work);
+    T* const work = f.forward_scratch() + f.worker() * kernels::attention::forward_workspace<S>(cpu{1}, most(f));
+    kernels::attention::forward<S>(f.device(), s, given(f),
+                                   {whole(f.template output_rows<S>(), shape_.heads), statistics(f)}, work);
   }
   void backward(const frame<T>& f) const noexcept override {
     // The kernel gives all gradients at once; those that nobody wants go into scratch.
@@ -178,22 +186,26 @@ class attention_op final : public op<T> {
     for (const auto& part : in_.parts)
       if (!f.wants(part.input)) spare_size += f.most_in_block(tokens_) * part.heads * shape_.width;
     T* const work =
-        f.backward_scratch() + f.worker() * (kernels::attention::backward_workspace<T>(cpu{1}, most(f)) + spare_size);
-    T* spare = work + kernels::attention::backward_workspace<T>(f.device(), most(f));
-    const auto target = [&](const attention_part& part) -> kernels::attention::rows_of<T> {
-      if (f.wants(part.input)) return {f.gradient_rows(part.input) + part.first, 0, shape_.width, part.stride};
+        f.backward_scratch() + f.worker() * (kernels::attention::backward_workspace<S>(cpu{1}, most(f)) + spare_size);
+    T* spare = work + kernels::attention::backward_workspace<S>(f.device(), most(f));
+    const auto target = [&](const attention_part& part) -> kernels::attention::rows_of<S> {
+      if (f.wants(part.input))
+        return {f.template gradient_rows<S>(part.input) + part.first, 0, shape_.width, part.stride};
       T* const to = spare;
       spare += f.most_in_block(tokens_) * part.heads * shape_.width;
-      return whole(to, part.heads);
+      return whole(reinterpret_cast<S*>(to), part.heads);
     };
-    kernels::attention::gradients<T> to{target(in_.parts[0]), target(in_.parts[1]), target(in_.parts[2])};
+    kernels::attention::gradients<S> to{target(in_.parts[0]), target(in_.parts[1]), target(in_.parts[2])};
+    S* const prefix_sums = converts ? converted(f) + 2 * prefix_size() : reinterpret_cast<S*>(f.sums());
     if (in_.prefix_k != no_input) {
-      to.dprefix_k = whole(f.sums(), shape_.kv_heads);
-      to.dprefix_v = whole(f.sums() + prefix_size(), shape_.kv_heads);
+      to.dprefix_k = whole(prefix_sums, shape_.kv_heads);
+      to.dprefix_v = whole(prefix_sums + prefix_size(), shape_.kv_heads);
     }
-    const auto out = whole<const T>(f.output_rows(), shape_.heads),
-               dout = whole<const T>(f.output_gradient_rows(), shape_.heads);
-    kernels::attention::backward<T>(f.device(), s, given(f), {out, dout, statistics(f)}, to, work);
+    const auto out = whole<const S>(f.template output_rows<S>(), shape_.heads),
+               dout = whole<const S>(f.template output_gradient_rows<S>(), shape_.heads);
+    kernels::attention::backward<S>(f.device(), s, given(f), {out, dout, statistics(f)}, to, work);
+    if constexpr (converts)
+      for (std::size_t i = 0; i < f.sums_per_block(); ++i) f.sums()[i] = to_f32(prefix_sums[i]);
   }
   void finish(const frame<T>& f, std::size_t blocks) const noexcept override {
     if (in_.prefix_k == no_input) return;
@@ -205,7 +217,10 @@ class attention_op final : public op<T> {
   }
 
  private:
+  static constexpr bool converts = !std::is_same_v<S, T>;
   std::size_t prefix_size() const { return shape_.prefix * shape_.kv_heads * shape_.width; }
+  /// Of this thread: prefix keys and values in S, then their gradients.
+  S* converted(const frame<T>& f) const { return reinterpret_cast<S*>(f.worker_scratch()); }
   /// Workspace of one call with all threads, or of as many calls with one.
   template <class Size>
   static std::size_t shared_by(const cpu& device, const kernels::attention::shape& s, Size&& size) {
@@ -235,16 +250,27 @@ class attention_op final : public op<T> {
   kernels::attention::rows_of<U> whole(U* data, std::size_t heads) const {
     return {data, 0, shape_.width, heads * shape_.width};
   }
-  kernels::attention::inputs<T> given(const frame<T>& f) const {
+  /// The prefix in S.
+  const S* prefix(const frame<T>& f, std::size_t input, std::size_t number) const {
+    const T* const from = f.input(input).data();
+    if constexpr (converts) {
+      S* const to = converted(f) + number * prefix_size();
+      for (std::size_t i = 0; i < prefix_size(); ++i) to[i] = to_bf16(from[i]);
+      return to;
+    } else {
+      return from;
+    }
+  }
+  kernels::attention::inputs<S> given(const frame<T>& f) const {
     const auto& batch = f.batch(batch_);
     const std::size_t item = f.block().first_item;
-    const auto source = [&](const attention_part& part) -> kernels::attention::rows_of<const T> {
-      return {f.input_rows(part.input) + part.first, 0, shape_.width, part.stride};
+    const auto source = [&](const attention_part& part) -> kernels::attention::rows_of<const S> {
+      return {f.template input_rows<S>(part.input) + part.first, 0, shape_.width, part.stride};
     };
-    kernels::attention::inputs<T> in{source(in_.parts[0]), source(in_.parts[1]), source(in_.parts[2])};
+    kernels::attention::inputs<S> in{source(in_.parts[0]), source(in_.parts[1]), source(in_.parts[2])};
     if (in_.prefix_k != no_input) {
-      in.prefix_k = whole(f.input(in_.prefix_k).data(), shape_.kv_heads);
-      in.prefix_v = whole(f.input(in_.prefix_v).data(), shape_.kv_heads);
+      in.prefix_k = whole(prefix(f, in_.prefix_k, 0), shape_.kv_heads);
+      in.prefix_v = whole(prefix(f, in_.prefix_v, 1), shape_.kv_heads);
     }
     if (in_.bias != no_input)
       in.bias = {f.input(in_.bias).data() + item * in_.bias_item, in_.bias_item, in_.bias_head, in_.bias_row};
@@ -370,7 +396,7 @@ void place_bias(const tape<T>& t, sequences batch, value bias, std::size_t heads
 
 }  // namespace detail
 
-/// Self-attention within the items of a ragged batch: (tokens, heads x width).
+/// Self-attention within the items of a ragged batch: (tokens, heads x width), kept in what q, k and v are kept in.
 template <Real T>
 value attention(tape<T>& t, sequences batch, const attention_inputs& in, const attention_options& options) {
   const bool packed = in.q.index == in.k.index && in.q.index == in.v.index;
@@ -384,6 +410,9 @@ value attention(tape<T>& t, sequences batch, const attention_inputs& in, const a
     expects(t.rows(v) == t.tokens(batch) && (packed || v.index == in.q.index || t.columns(v) == kv_heads * width),
             errc::unsupported_shape, "attention: q is ", t.describe(in.q), ", k ", t.describe(in.k), ", v ",
             t.describe(in.v), "; they must have the rows of the batch, k and v ", kv_heads * width, " columns");
+  const storage kept_in = t.kept_in(in.q);
+  expects(t.kept_in(in.k) == kept_in && t.kept_in(in.v) == kept_in, errc::bad_option,
+          "attention: q, k and v must be kept in the same type");
   kernels::attention::shape s;
   s.heads = heads;
   s.kv_heads = kv_heads;
@@ -421,9 +450,14 @@ value attention(tape<T>& t, sequences batch, const attention_inputs& in, const a
     places.bias = add(in.bias);
   }
   kernels::attention::require_shape(s);
-  return t.record(
-      std::make_unique<detail::attention_op<T>>(places, s, batch, t.items(batch), t.tokens(batch), options.dropout),
-      std::move(inputs), t.tokens(batch), heads * width);
+  const auto record = [&]<class S>(S) {
+    return t.record(std::make_unique<detail::attention_op<T, S>>(places, s, batch, t.items(batch), t.tokens(batch),
+                                                                 options.dropout),
+                    std::move(inputs), t.tokens(batch), heads * width, kept_in);
+  };
+  if constexpr (std::is_same_v<T, float>)
+    if (kept_in == storage::bf16) return record(bf16{});
+  return record(T{});
 }
 
 /// One row an item: the mean of its rows, or its first.

@@ -88,8 +88,11 @@ class linear_op final : public op<T> {
     if (wanted.any() && options_.act != activation::none) d.kept.push_back({rows_, columns_, p.output_storage()});
     d.over = rows_;
     d.forward_by_rows = d.backward_by_rows = true;
-    d.whole = wanted.weights;  // finish() multiplies whole matrices
-    if (wanted.weights && gradient_apart(p.output_storage(), d.pass_through != no_input))
+    d.ends_run = wanted.weights;
+    d.whole = wanted.weights && !tiles();  // finish() multiplies whole matrices
+    if (wanted.weights && tiles())
+      d.backward_scratch = factors_of(p).all / sizeof(T);
+    else if (wanted.weights && gradient_apart(p.output_storage(), d.pass_through != no_input))
       d.backward_scratch = p.most(rows_) * columns_;
     request_packs(p, d);
     d.worker_bytes = layout_of(p.most_in_block(rows_), wanted, p.output_storage(), d.pass_through != no_input).all;
@@ -133,6 +136,34 @@ class linear_op final : public op<T> {
   struct layout {
     std::size_t left = 0, narrow = 0, block = 0, masks = 0, rows = 0, all = 0;
   };
+  /// Where a trained weight's gradient du' x takes its factors from, in bf16: a list of the blocks, of every block du
+  /// turned, of every block x. Bytes.
+  struct factors {
+    std::size_t left = 0, right = 0, all = 0;
+  };
+  template <class Asked>
+  factors factors_of(const Asked& asked) const {
+    namespace pg = kernels::packed_gemm;
+    const std::size_t blocks = asked.most_blocks_of(rows_), steps = asked.most(rows_) / 32 + blocks;
+    factors at;
+    at.left = pg::rounded_up(blocks * sizeof(row_block), alignment);
+    at.right = at.left + steps * pg::left_bytes(precision::bf16, columns_, 32);
+    at.all = at.right + steps * pg::packed_bytes<float>(precision::bf16, in_, 32);
+    return at;
+  }
+  /// A block's factors. Blocks have whole steps of 32 rows, filled up with zeros.
+  struct block_factors {
+    kernels::packed_gemm::left left;
+    std::byte* right;
+  };
+  block_factors factors_in(std::byte* scratch, const factors& at, const row_block& block,
+                           std::size_t number) const noexcept {
+    namespace pg = kernels::packed_gemm;
+    const std::size_t step = block.first / 32 + number;
+    return {{precision::bf16, columns_, block.rows,
+             scratch + at.left + step * pg::left_bytes(precision::bf16, columns_, 32)},
+            scratch + at.right + step * pg::packed_bytes<float>(precision::bf16, in_, 32)};
+  }
   /// What the backward pass is asked for.
   struct wishes {
     bool input = false, weights = false, biases = false, terms = false;
@@ -206,7 +237,10 @@ class linear_op final : public op<T> {
   void multiply_back(const frame<T>& f, const layout& at, std::size_t pack, std::size_t n, const T* du,
                      std::size_t input, bool add) const noexcept;
   void chosen_gradients(const frame<T>& f, const T* du) const noexcept;
+  void keep_factors(const frame<T>& f) const noexcept;
+  void turn(const frame<T>& f, std::size_t first, std::size_t count, const T* du, std::size_t ld) const noexcept;
   void weight_gradients(const frame<T>& f) const noexcept;
+  void weight_gradients_of_tiles(const frame<T>& f, std::size_t blocks) const noexcept;
 
   std::vector<linear_group> groups_;
   std::vector<term_set> sets_;

@@ -64,7 +64,7 @@ auto linear_op<T>::layout_of(std::size_t rows, const wishes& wanted, storage kep
   at.block = take(pg::block_rows(rows) * width * sizeof(T));
   at.masks = take(options_.dropout > 0 ? rows * kernels::epilogue::dropout_group * sizeof(std::int32_t) : 0);
   const bool du_here = tiles() ? !chosen_.empty() : gradient_apart(kept, passed_on);
-  at.rows = take(wanted.any() && !wanted.weights && du_here ? rows * columns_ * sizeof(T) : 0);
+  at.rows = take(wanted.any() && (tiles() || !wanted.weights) && du_here ? rows * columns_ * sizeof(T) : 0);
   return at;
 }
 template <Real T>
@@ -199,10 +199,11 @@ void linear_op<T>::backward_from(const frame<T>& f) const noexcept {
   const layout at = layout_of(f);
   const std::size_t rows = f.block().rows, all = pg::strips_of<T>(columns_);
   std::fill_n(f.sums(), f.sums_per_block(), T{0});
+  if (wanted.weights && tiles()) keep_factors(f);
   // Where du is: null if in tiles alone.
   T* du = nullptr;
   if (gradient_apart(f.output_storage(), f.passes_on())) {
-    if (wanted.weights)
+    if (wanted.weights && !tiles())
       du = f.backward_scratch() + f.block().first * columns_;
     else if (!tiles() || !chosen_.empty())
       du = reinterpret_cast<T*>(f.worker_scratch() + at.rows);
@@ -214,6 +215,7 @@ void linear_op<T>::backward_from(const frame<T>& f) const noexcept {
     if constexpr (std::is_same_v<T, float>)
       if (tiles())
         pg::pack_left<float>({options_.products, rows, columns_, f.worker_scratch() + at.left}, 0, rows, du, columns_);
+    if (wanted.weights && tiles()) turn(f, 0, columns_, du, columns_);
   } else {
     const auto drop = mask(f);
     share(f, (all + pair - 1) / pair, [&](std::size_t group, std::size_t worker) {
@@ -283,7 +285,39 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
     if (!tiles()) return;
     const pg::left tiles_of{options_.products, rows, columns_, f.worker_scratch() + at.left};
     pg::pack_left_step<float>(tiles_of, strip, count, to, ld);
+    if (wishes_of(f).weights) turn(f, first, count, to, ld);
   }
+}
+
+/// The block's x as a factor of the weights' gradient, and which rows the block has.
+template <Real T>
+void linear_op<T>::keep_factors(const frame<T>& f) const noexcept {
+  namespace pg = kernels::packed_gemm;
+  if constexpr (std::is_same_v<T, float>) {
+    const factors at = factors_of(f);
+    auto* const scratch = reinterpret_cast<std::byte*>(f.backward_scratch());
+    reinterpret_cast<row_block*>(scratch)[f.block_number()] = f.block();
+    const std::size_t rows = f.block().rows;
+    std::byte* const to = factors_in(scratch, at, f.block(), f.block_number()).right;
+    share(f, pg::strips_of<float>(in_), [&](std::size_t strip, std::size_t) {
+      const std::size_t first = strip * width, count = std::min(width, in_ - first);
+      std::byte* const here = to + strip * pg::strip_bytes<float>(precision::bf16, rows);
+      if (f.input_storage(0) == storage::bf16)
+        pg::pack_rows<bf16>(rows, count, f.template input_rows<bf16>(0) + first, in_, here);
+      else
+        pg::pack_rows<float>(rows, count, f.input_rows(0) + first, in_, here);
+    });
+  }
+}
+
+/// Columns [first, first + count) of the block's du, at `du`, as the other factor.
+template <Real T>
+void linear_op<T>::turn(const frame<T>& f, std::size_t first, std::size_t count, const T* du,
+                        std::size_t ld) const noexcept {
+  if constexpr (std::is_same_v<T, float>)
+    kernels::packed_gemm::pack_left_turned<float>(
+        factors_in(reinterpret_cast<std::byte*>(f.backward_scratch()), factors_of(f), f.block(), f.block_number()).left,
+        first, count, du, ld);
 }
 
 /// What columns [first, first + count) of du, at `du`, give to db of the terms.
@@ -391,7 +425,51 @@ void linear_op<T>::finish(const frame<T>& f, std::size_t blocks) const noexcept 
       }
     next += t.rank * count;
   });
-  if (wanted.weights) weight_gradients(f);
+  if (!wanted.weights) return;
+  if (tiles())
+    weight_gradients_of_tiles(f, blocks);
+  else
+    weight_gradients(f);
+}
+
+/// dW (+)= du' x, block after block, from the factors that the backward pass has kept.
+template <Real T>
+void linear_op<T>::weight_gradients_of_tiles(const frame<T>& f, std::size_t blocks) const noexcept {
+  namespace pg = kernels::packed_gemm;
+  if constexpr (std::is_same_v<T, float>) {
+    constexpr std::size_t tall = 128;  // of x the strips of all blocks pass by once for so many rows of dW
+    const factors at = factors_of(f);
+    auto* const scratch = reinterpret_cast<std::byte*>(f.backward_scratch());
+    const auto* const rows_of = reinterpret_cast<const row_block*>(scratch);
+    const std::size_t strips = pg::strips_of<float>(in_), lines = (columns_ + tall - 1) / tall;
+    for_each_tile(
+        f.device(), lines * strips,
+        [&](std::size_t tile, std::size_t) {
+          const std::size_t strip = tile % strips, first = tile / strips * tall,
+                            rows = std::min(tall, columns_ - first), column = strip * width,
+                            count = std::min(width, in_ - column);
+          alignas(alignment) float c[tall * width];
+          if (blocks == 0) std::fill_n(c, rows * width, 0.0F);
+          {
+            const pg::tile_scope scope(precision::bf16);
+            for (std::size_t b = 0; b < blocks; ++b) {
+              const block_factors each = factors_in(scratch, at, rows_of[b], b);
+              const std::byte* const right = each.right + strip * pg::strip_bytes<float>(precision::bf16, each.left.k);
+              pg::product_tiles<float>(each.left, first, rows, right, c, b > 0, right);
+            }
+          }
+          for (const auto& g : groups_) {
+            if (!f.wants(g.weight)) continue;
+            const std::size_t from = std::max(first, g.first), to = std::min(first + rows, g.first + g.count);
+            if (from >= to) continue;
+            float* const dw = f.gradient(g.weight).data() + (from - g.first) * in_ + column;
+            kernels::epilogue::forward_rows<float>(activation::none, {},
+                                                   {to - from, count, 0, c + (from - first) * width, width, nullptr,
+                                                    f.beta(g.weight) != 0 ? dw : nullptr, in_, nullptr, 0, dw, in_});
+          }
+        },
+        true);
+  }
 }
 
 /// dW (+)= du' x over all rows of the batch.
