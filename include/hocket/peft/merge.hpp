@@ -62,10 +62,10 @@ class merged_lora {
 
 /// Writes a model with its adapters merged as one file by transformers' names: BertForSequenceClassification's where
 /// there is a head, otherwise BertModel's. The set is as it was afterwards. Throws bad_option for a prefix: rows before
-/// a text are no part of a weight.
+/// a text are no part of a weight. `metadata` stands in the file's header beside the format.
 template <Real T>
 void write_merged(const std::filesystem::path& path, const combined& methods, const nn::encoder_config& config,
-                  nn::parameter_set<T>& weights) {
+                  nn::parameter_set<T>& weights, const io::tensor_metadata& metadata = {{"format", "pt"}}) {
   merged_lora<T> terms;
   std::string head = std::string(nn::classifier_head);
   for (const auto& each : methods.methods)
@@ -86,7 +86,7 @@ void write_merged(const std::filesystem::path& path, const combined& methods, co
     add(text(classifies ? "bert." : "", each.name), each.name, is_vector(each.name));
   if (classifies)
     for (const char* part : {".weight", ".bias"}) add(text(nn::classifier_head, part), head + part, part[1] == 'b');
-  io::write_safetensors(path, tensors, {{"format", "pt"}});
+  io::write_safetensors(path, tensors, metadata);
 }
 
 }  // namespace hocket::peft
