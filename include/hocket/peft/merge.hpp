@@ -96,8 +96,8 @@ namespace hocket::peft {
 HOCKET_PEFT_INSTANCE class merged_lora<float>;
 HOCKET_PEFT_INSTANCE class merged_lora<double>;
 HOCKET_PEFT_INSTANCE void write_merged<float>(const std::filesystem::path&, const combined&, const nn::encoder_config&,
-                                              nn::parameter_set<float>&);
+                                              nn::parameter_set<float>&, const io::tensor_metadata&);
 HOCKET_PEFT_INSTANCE void write_merged<double>(const std::filesystem::path&, const combined&, const nn::encoder_config&,
-                                               nn::parameter_set<double>&);
+                                               nn::parameter_set<double>&, const io::tensor_metadata&);
 }  // namespace hocket::peft
 #endif
