@@ -157,3 +157,12 @@ void load_checkpoint(const std::filesystem::path& path, training_run<T> run) {
 }
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE void save_checkpoint<float>(const std::filesystem::path&, training_run<float>);
+HOCKET_NN_INSTANCE void save_checkpoint<double>(const std::filesystem::path&, training_run<double>);
+HOCKET_NN_INSTANCE void load_checkpoint<float>(const std::filesystem::path&, training_run<float>);
+HOCKET_NN_INSTANCE void load_checkpoint<double>(const std::filesystem::path&, training_run<double>);
+}  // namespace hocket::nn
+#endif

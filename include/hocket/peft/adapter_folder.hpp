@@ -312,3 +312,29 @@ combined read_adapters(const std::filesystem::path& folder, const nn::encoder_co
 }
 
 }  // namespace hocket::peft
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in peft/instances.cpp
+namespace hocket::peft {
+HOCKET_PEFT_INSTANCE void write_adapter<float>(const std::filesystem::path&, const lora&, const nn::encoder_config&,
+                                               nn::parameter_set<float>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<double>(const std::filesystem::path&, const lora&, const nn::encoder_config&,
+                                                nn::parameter_set<double>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<float>(const std::filesystem::path&, const prefix&, const nn::encoder_config&,
+                                               nn::parameter_set<float>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<double>(const std::filesystem::path&, const prefix&, const nn::encoder_config&,
+                                                nn::parameter_set<double>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<float>(const std::filesystem::path&, const combined&, const nn::encoder_config&,
+                                               nn::parameter_set<float>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<double>(const std::filesystem::path&, const combined&,
+                                                const nn::encoder_config&, nn::parameter_set<double>&,
+                                                const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void read_adapter<float>(const adapter_folder&, const nn::encoder_config&,
+                                              nn::parameter_set<float>&);
+HOCKET_PEFT_INSTANCE void read_adapter<double>(const adapter_folder&, const nn::encoder_config&,
+                                               nn::parameter_set<double>&);
+HOCKET_PEFT_INSTANCE combined read_adapters<float>(const std::filesystem::path&, const nn::encoder_config&,
+                                                   nn::parameter_set<float>&, const std::string&);
+HOCKET_PEFT_INSTANCE combined read_adapters<double>(const std::filesystem::path&, const nn::encoder_config&,
+                                                    nn::parameter_set<double>&, const std::string&);
+}  // namespace hocket::peft
+#endif

@@ -90,3 +90,14 @@ void write_merged(const std::filesystem::path& path, const combined& methods, co
 }
 
 }  // namespace hocket::peft
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in peft/instances.cpp
+namespace hocket::peft {
+HOCKET_PEFT_INSTANCE class merged_lora<float>;
+HOCKET_PEFT_INSTANCE class merged_lora<double>;
+HOCKET_PEFT_INSTANCE void write_merged<float>(const std::filesystem::path&, const combined&, const nn::encoder_config&,
+                                              nn::parameter_set<float>&, const io::tensor_metadata&);
+HOCKET_PEFT_INSTANCE void write_merged<double>(const std::filesystem::path&, const combined&, const nn::encoder_config&,
+                                               nn::parameter_set<double>&, const io::tensor_metadata&);
+}  // namespace hocket::peft
+#endif
