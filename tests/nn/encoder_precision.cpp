@@ -1,6 +1,6 @@
 // Encoders with products in bf16 and int8. Beside PyTorch's bf16 autocast by the 2x rule (gradients 3x;
-// tests/oracles/precision/models.py); embeddings of real sentences beside f32; training in bf16 with weights and moments
-// in f32: within the spread that seeds have in f32, resumed to the bit, without an allocation.
+// tests/oracles/precision/models.py); embeddings of real sentences beside f32; training in bf16 with weights and
+// moments in f32: within the spread that seeds have in f32, resumed to the bit, without an allocation.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -64,9 +64,9 @@ void check_forward(const classifier<float>& model, const io::safetensors_file& e
     const auto reference = values(expected, "f64." + what);
     const auto ours = model.t.read(v);
     REQUIRE(ours.size() == reference.size());
-    const comparison result = compare(ours.data(), reference.data(), reference.size(),
-                                      peer_bound<float>(values(errors, text(name, "/", what))[0],
-                                                        max_abs(reference.data(), reference.size())));
+    const comparison result = compare(
+        ours.data(), reference.data(), reference.size(),
+        peer_bound<float>(values(errors, text(name, "/", what))[0], max_abs(reference.data(), reference.size())));
     INFO(what << " " << result.message());
     CHECK(result);
   };
@@ -99,10 +99,9 @@ TEST_CASE("a small encoder in bf16 beside PyTorch's autocast: states, loss and a
         model.t.backward();
         for (auto& p : given.parameters) {
           const auto reference = values(given.expected, "f64.gradient." + p.name());
-          const comparison result =
-              compare(p.gradient().data(), reference.data(), reference.size(),
-                      peer_bound<float>(values(errors, "tiny/gradient." + p.name())[0],
-                                        max_abs(reference.data(), reference.size()), 3));
+          const comparison result = compare(p.gradient().data(), reference.data(), reference.size(),
+                                            peer_bound<float>(values(errors, "tiny/gradient." + p.name())[0],
+                                                              max_abs(reference.data(), reference.size()), 3));
           INFO(p.name() << " " << result.message());
           CHECK(result);
         }
@@ -140,9 +139,9 @@ TEST_CASE("MiniLM in bf16 beside PyTorch's autocast: states, loss and a sample o
       ours.push_back(p.gradient().data()[place]);
     ours.push_back(static_cast<float>(max_abs(p.gradient().data(), p.size())));
     REQUIRE(ours.size() == reference.size());
-    const comparison result = compare(
-        ours.data(), reference.data(), reference.size(),
-        peer_bound<float>(values(errors, "minilm/gradient." + p.name())[0], reference.back(), 3));
+    const comparison result =
+        compare(ours.data(), reference.data(), reference.size(),
+                peer_bound<float>(values(errors, "minilm/gradient." + p.name())[0], reference.back(), 3));
     INFO(p.name() << " " << result.message());
     CHECK(result);
   }
@@ -188,7 +187,9 @@ TEST_CASE("embeddings of 500 real sentences: cosines of bf16 and int8 with f32",
 TEST_CASE("training in bf16 resumes to the bit, allocates nothing, and keeps weights and moments in f32",
           "[encoder][precision][checkpoint]") {
   struct run {
-    run() : model(given.config, given.parameters, cpu{2}, how(), 1), update({}, cpu{2}) { update.add(given.parameters); }
+    run() : model(given.config, given.parameters, cpu{2}, how(), 1), update({}, cpu{2}) {
+      update.add(given.parameters);
+    }
     static recording how() {
       recording r{true, false, false};
       r.products = precision::bf16;

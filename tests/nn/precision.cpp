@@ -233,8 +233,7 @@ const std::map<std::string, recipe>& recipes() {
          const nn::row_choice one{who, batch, 1}, two{who, batch, 2};
          const value rows = x.set("x", tokens), w = x("w"), a1 = x("a1"), b1 = x("b1"), a2 = x("a2"), b2 = x("b2");
          const value u = nn::project_down(x.t, rows, {{a1, 0, 0, one}, {a2, 0, 0, two}});
-         return nn::linear(x.t, rows, {{w, {}, {{u, b1, 1, 0, one}, {u, b2, 2, 0, two}}}},
-                           x.options(activation::gelu));
+         return nn::linear(x.t, rows, {{w, {}, {{u, b1, 1, 0, one}, {u, b2, 2, 0, two}}}}, x.options(activation::gelu));
        }},
   };
   return all;
@@ -288,8 +287,7 @@ std::map<std::string, std::vector<double>> reference_of(const listed& all, const
   return made;
 }
 
-void compare_all(const listed& all, const std::string& group,
-                 const std::map<std::string, std::vector<float>>& ours,
+void compare_all(const listed& all, const std::string& group, const std::map<std::string, std::vector<float>>& ours,
                  const std::map<std::string, std::vector<double>>& reference) {
   REQUIRE(ours.size() == reference.size());
   for (const auto& [what, expected] : reference) {
@@ -308,14 +306,15 @@ template <class Map>
 bool same_bits(const Map& a, const Map& b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
            return x.first == y.first && x.second.size() == y.second.size() &&
-                  (x.second.empty() || std::memcmp(x.second.data(), y.second.data(),
-                                                   x.second.size() * sizeof(x.second[0])) == 0);
+                  (x.second.empty() ||
+                   std::memcmp(x.second.data(), y.second.data(), x.second.size() * sizeof(x.second[0])) == 0);
          });
 }
 
 }  // namespace
 
-TEST_CASE("bf16 on a tape is at most twice as far from f64 as PyTorch's autocast, gradients three times", "[precision]") {
+TEST_CASE("bf16 on a tape is at most twice as far from f64 as PyTorch's autocast, gradients three times",
+          "[precision]") {
   const listed all;
   std::size_t made = 0;
   for (const auto& [name, group] : all.cases) {
@@ -422,8 +421,7 @@ TEST_CASE("what is kept in bf16 is taken, widened or refused by name", "[precisi
   const auto refused = [&](const std::string& part, auto&& body) {
     nn::tape<float> t;
     const value x = t.input("x", 3, 4);
-    const value kept = nn::linear(t, x, {{t.parameter(w)}},
-                                  {.products = precision::bf16, .kept_in = storage::bf16});
+    const value kept = nn::linear(t, x, {{t.parameter(w)}}, {.products = precision::bf16, .kept_in = storage::bf16});
     try {
       body(t, x, kept);
       FAIL("accepted; expected " << part);
@@ -440,20 +438,17 @@ TEST_CASE("what is kept in bf16 is taken, widened or refused by name", "[precisi
   refused("x is kept in bf16; products are to be in native",
           [&](auto& t, value, value kept) { nn::linear(t, kept, {{t.parameter(w)}}); });
   refused("a sum with a residual is kept in the tape's own type", [&](auto& t, value x, value) {
-    nn::linear(t, x, {{t.parameter(w)}},
-               {.residual = x, .products = precision::bf16, .kept_in = storage::bf16});
+    nn::linear(t, x, {{t.parameter(w)}}, {.residual = x, .products = precision::bf16, .kept_in = storage::bf16});
   });
-  refused("products in int8 have no gradients", [&](auto& t, value x, value) {
-    nn::linear(t, x, {{t.parameter(w)}}, {.products = precision::int8});
-  });
+  refused("products in int8 have no gradients",
+          [&](auto& t, value x, value) { nn::linear(t, x, {{t.parameter(w)}}, {.products = precision::int8}); });
   refused("products in int8 have no gradients", [&](auto& t, value, value kept) {
     nn::linear(t, kept, {{t.parameter(frozen)}}, {.products = precision::int8});  // x moves
   });
   refused("q, k and v must be kept in the same type", [](auto& t, value x, value kept) {
     const auto batch = t.sequences_of(t.dimension_of("items", 3), t.dimension_of("tokens", 3), 3);
-    const value q = t.input("q", t.tokens(batch), 4), k = nn::linear(t, q, {{t.input("p", 4, 4)}},
-                                                                    {.products = precision::bf16,
-                                                                     .kept_in = storage::bf16});
+    const value q = t.input("q", t.tokens(batch), 4),
+                k = nn::linear(t, q, {{t.input("p", 4, 4)}}, {.products = precision::bf16, .kept_in = storage::bf16});
     (void)x, (void)kept;
     nn::attention(t, batch, {q, k, q}, {1});
   });
@@ -484,8 +479,8 @@ TEST_CASE("widened is exact, its gradient is rounded to bf16, and gradients of s
     const auto rows = t.dimension_of("rows", 70);
     const value x = t.input("x", rows, 33, true), dy = t.input("dy", rows, 33), other = t.input("other", rows, 33);
     // Through the identity x is rounded and nothing else.
-    const value kept = nn::linear(t, x, {{t.parameter(identity)}},
-                                  {.products = precision::bf16, .kept_in = storage::bf16});
+    const value kept =
+        nn::linear(t, x, {{t.parameter(identity)}}, {.products = precision::bf16, .kept_in = storage::bf16});
     const value one = nn::widened(t, kept), two = nn::widened(t, kept);
     CHECK(t.kept_in(one) == storage::native);
     t.compile(nn::add(t, nn::sum(t, nn::multiply(t, one, dy)), nn::sum(t, nn::multiply(t, two, other))), {one});
@@ -503,7 +498,6 @@ TEST_CASE("widened is exact, its gradient is rounded to bf16, and gradients of s
     const auto rounded = [](float each) { return to_f32(to_bf16(each)); };
     for (std::size_t i = 0; i < a.size(); ++i) CHECK(t.read(one).data()[i] == rounded(a[i]));
     t.backward();
-    for (std::size_t i = 0; i < a.size(); ++i)
-      CHECK(t.gradient(x).data()[i] == rounded(rounded(b[i]) + rounded(c[i])));
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(t.gradient(x).data()[i] == rounded(rounded(b[i]) + rounded(c[i])));
   }
 }

@@ -35,8 +35,8 @@ inline std::vector<rated> real_sentences(std::size_t step) {
 
 /// (texts, D), in the order of the texts; batches are ragged and by length.
 inline std::vector<float> embeddings(const nn::encoder_config& config, const io::safetensors_file& weights,
-                              const texts::tokenizer& words, const std::vector<std::string>& lines,
-                              std::size_t longest, nn::precision products = nn::precision::native) {
+                                     const texts::tokenizer& words, const std::vector<std::string>& lines,
+                                     std::size_t longest, nn::precision products = nn::precision::native) {
   nn::parameter_set<float> parameters;
   nn::load_encoder<float>(config, weights, parameters);
   parameters.train_only({});

@@ -22,7 +22,7 @@ namespace {
 
 constexpr activation every[] = {activation::none, activation::relu, activation::gelu, activation::tanh,
                                 activation::gelu_tanh};
-const std::vector<shape<2>> sizes = {{1, 1},  {2, 7},  {3, 16}, {4, 17},  {65, 31},
+const std::vector<shape<2>> sizes = {{1, 1},  {2, 7},  {3, 16}, {4, 17},   {65, 31},
                                      {3, 63}, {3, 64}, {3, 65}, {33, 127}, {2, 129}};
 
 /// Rows with `pad` elements of NaN behind each.
@@ -73,11 +73,10 @@ struct pass {
         bias({1, s.columns}, 0, 6, 1.0),
         y({s.rows, s.columns}, 2),
         u({s.rows, s.columns}, 5) {
-    epilogue::forward_rows<float, bf16>(s.act, s.drop,
-                                        {s.rows, s.columns, 0, x.values.data(), x.ld,
-                                         extras ? bias.values.data() : nullptr,
-                                         extras ? residual.values.data() : nullptr, residual.ld, u.values.data(), u.ld,
-                                         y.values.data(), y.ld});
+    epilogue::forward_rows<float, bf16>(
+        s.act, s.drop,
+        {s.rows, s.columns, 0, x.values.data(), x.ld, extras ? bias.values.data() : nullptr,
+         extras ? residual.values.data() : nullptr, residual.ld, u.values.data(), u.ld, y.values.data(), y.ld});
   }
   rows_of<float> x, residual, bias;
   rows_of<bf16> y, u;
@@ -93,8 +92,8 @@ void check_forward(const epilogue::shape& s, bool extras) {
                    value = epilogue::reference::value_of(s.act, before) *
                            epilogue::reference::factor<float>(s.drop, s.columns, r, c),
                    wanted = value + (extras ? made.residual(r, c) : 0);
-      const double size = std::abs(made.x(r, c)) +
-                          (extras ? std::abs(made.bias(0, c)) + std::abs(made.residual(r, c)) : 0.0) + 1;
+      const double size =
+          std::abs(made.x(r, c)) + (extras ? std::abs(made.bias(0, c)) + std::abs(made.residual(r, c)) : 0.0) + 1;
       y.add(std::abs(made.y(r, c) - wanted), epilogue::epsilon_bf16 / 2 * std::abs(wanted) +
                                                  epilogue::rough_share * std::abs(value) +
                                                  rounding<float>(promised * size));
@@ -175,12 +174,11 @@ void check_masks(const epilogue::shape& s) {
     epilogue::backward_rows<float, S>(
         s.act, s.drop,
         {rows, count, 0, dy.values.data() + skip * dy.ld + first, dy.ld,
-         reads ? u.values.data() + skip * u.ld + first : nullptr, u.ld,
-         du_cut.values.data() + skip * du_cut.ld + first, du_cut.ld, nullptr, here, epilogue::dropout_group});
+         reads ? u.values.data() + skip * u.ld + first : nullptr, u.ld, du_cut.values.data() + skip * du_cut.ld + first,
+         du_cut.ld, nullptr, here, epilogue::dropout_group});
     for (std::size_t r = 0; r < rows; ++r)
       for (std::size_t c = 0; c < count; ++c)
-        CHECK((here[r * epilogue::dropout_group + c] == -1) ==
-              epilogue::stays(s.drop, s.columns, skip + r, first + c));
+        CHECK((here[r * epilogue::dropout_group + c] == -1) == epilogue::stays(s.drop, s.columns, skip + r, first + c));
   }
   CHECK(whole.same_bits(cut));
   CHECK(du_whole.same_bits(du_cut));
@@ -211,13 +209,12 @@ TEST_CASE("far tails, infinity and NaN of activations kept in bf16", "[epilogue]
       for (const std::size_t columns : {x.size(), std::size_t{17}}) {
         std::vector<bf16> y(columns), kept(columns), ones(columns, to_bf16(1));
         std::vector<float> slope(columns);
-        epilogue::forward_rows<float, bf16>(act, {},
-                                            {1, columns, 0, x.data(), columns, nullptr, nullptr, 0, kept.data(),
-                                             columns, y.data(), columns});
-        epilogue::backward_rows<float, bf16>(act, {},
-                                             {1, columns, 0, ones.data(), columns,
-                                              act == activation::none ? nullptr : kept.data(), columns, slope.data(),
-                                              columns, nullptr});
+        epilogue::forward_rows<float, bf16>(
+            act, {}, {1, columns, 0, x.data(), columns, nullptr, nullptr, 0, kept.data(), columns, y.data(), columns});
+        epilogue::backward_rows<float, bf16>(
+            act, {},
+            {1, columns, 0, ones.data(), columns, act == activation::none ? nullptr : kept.data(), columns,
+             slope.data(), columns, nullptr});
         for (std::size_t i = 0; i < columns; ++i) {
           INFO(name_of(act) << " " << x[i] << " of " << columns);
           const double given = static_cast<double>(x[i]), was = to_f64(kept[i]);
@@ -268,8 +265,8 @@ TEST_CASE("what is written past the caches is what would be written", "[epilogue
         std::fill_n(far_half.data(), far_half.size(), to_bf16(7));
         const auto run = [&](auto* u, auto* out, bool past) {
           using S = std::remove_pointer_t<decltype(out)>;
-          epilogue::forward_rows_of<float, S> in{9,       columns, 0,         x.values.data(), columns, nullptr,
-                                                 nullptr, 0,       u + shift, ld,              out,     columns};
+          epilogue::forward_rows_of<float, S> in{9,         columns, 0,   x.values.data(), columns, nullptr, nullptr, 0,
+                                                 u + shift, ld,      out, columns};
           in.far = past;
           epilogue::forward_rows<float, S>(activation::gelu, {}, in);
         };

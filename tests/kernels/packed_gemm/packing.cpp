@@ -160,8 +160,8 @@ TEMPLATE_TEST_CASE("B is packed from its rows, whole and by strips", "[packed_ge
 TEST_CASE("what goes to bf16 is rounded to the nearest, ties to even; the unit takes what is below 2^-126 for zero",
           "[packed_gemm]") {
   constexpr float infinity = std::numeric_limits<float>::infinity();
-  const std::vector<float> x = {0x1.01p0F,   0x1.03p0F,  -0x1.01p0F, 0x1.010001p0F, 0x1.fffffep127F, infinity,
-                                -infinity,   0x1p-126F,  -0.0F,      0x1.feffp0F,   0x1.00ffffp0F,   3e38F,
+  const std::vector<float> x = {0x1.01p0F,    0x1.03p0F,  -0x1.01p0F, 0x1.010001p0F, 0x1.fffffep127F, infinity,
+                                -infinity,    0x1p-126F,  -0.0F,      0x1.feffp0F,   0x1.00ffffp0F,   3e38F,
                                 0x1.01p-126F, -0x1.81p9F, 1.0F,       0x1p-125F};
   const std::vector<float> tiny = {0x1p-127F, -0x1p-140F, 0x1.8p-130F, std::numeric_limits<float>::denorm_min()};
   on_every_machine([&] {
