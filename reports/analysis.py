@@ -15,7 +15,7 @@ import numpy as np
 from reports import statistics
 from reports.records import natural
 
-MARGIN = 0.02  # two accuracies closer than this (as a share) count as equivalent when the data show it
+MARGIN = 0.02  # two accuracies closer than this (a share) count as equivalent, unless the protocol declares its own
 FROM_ITEMS = ("accuracy", "macro_f1")  # computed again from the answers, pooled over folds
 MEMORY = "peak_memory"
 UNITS_OF_SHARES = ("fraction", "share", "1", "")
@@ -336,7 +336,8 @@ def _compare(board, answers):
     keys = answers[reference].keys
     correct = {name: np.array([int(np.trace(answers[name].by_unit[key])) for key in keys]) for name in fit}
     counts = np.array([int(answers[reference].by_unit[key].sum()) for key in keys])
-    for one in statistics.compare_pairs(pairs, correct, counts, margin=MARGIN):
+    margin = board.records[0]["protocol"].get("margin", MARGIN)
+    for one in statistics.compare_pairs(pairs, correct, counts, margin=margin):
         board.comparisons[(one.a, one.b)] = one
 
 

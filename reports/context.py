@@ -229,7 +229,7 @@ def _rules():
         % statistics.BOOTSTRAP_DRAWS,
         "Two arms are compared on the same items by an exact sign-flip test over split units; p values are corrected "
         "by Holm over all pairs of a family. “Beats” means Holm p < .05; “equivalent” means that the 90 %% "
-        "interval lies within ±%s points; everything else is “not resolved”, with the difference that one test of these units "
+        "interval lies within ±%s points, or within the margin that the protocol declared before the run; everything else is “not resolved”, with the difference that one test of these units "
         "would find with 80 %% probability." % fmt.points(analysis.MARGIN, 0),
         "An arm's rank is the range of places the data leave open; the best group is every arm that no other arm "
         "beats. What is not separable is not ranked.",

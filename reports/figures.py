@@ -315,6 +315,27 @@ def pareto(name, rows, x_label, y_label):
         return finish(figure, name)
 
 
+def scatter(name, rows, x_label, y_label):
+    """rows as for pareto; `front` is drawn in blue. A logarithmic x axis, no frontier: x is no cost to be minimised."""
+    with style():
+        figure, (axis,) = axes(4.1)
+        axis.set_xscale("log")
+        for row in rows:
+            colour = SERIES[0] if row["front"] else INK
+            if row["y_ci"]:
+                axis.plot([row["x"]] * 2, row["y_ci"], color=colour, linewidth=0.8, alpha=0.55)
+            axis.plot([row["x"]], [row["y"]], "o", color=colour, markersize=5.5, markeredgewidth=0.9)
+        axis.set_xlabel(x_label)
+        axis.set_ylabel(y_label)
+        low, high = axis.get_xlim()
+        axis.set_xlim(low / 1.1, high * (high / low) ** 0.12)
+        _plain_log(axis.xaxis)
+        axis.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+        shown = sorted(rows, key=lambda r: (not r["front"], -r["y"], r["name"]))
+        label_points(axis, [(r["x"], r["y"], r["name"], SERIES[0] if r["front"] else INK) for r in shown])
+        return finish(figure, name)
+
+
 def ratios(name, rows, label):
     """rows: dicts with name, ratio, ci, target, tone (good, bad, even). One line at 1, a tick at each target."""
     with style():

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from reports import analysis, context, figures, statistics
+from reports import analysis, context, figures, finetuning, statistics
 from reports import format as fmt
 from reports.document import Cell, Column, Data, Figure, Section, Table, plain
 from reports.records import natural
@@ -54,6 +54,7 @@ def section(record_set, board, names, several_machines):
         made.blocks.append(_forest(name, board))
     if len(cost) > 1 and board.metric:
         made.blocks.append(_pareto(name, board, cost))
+    made.blocks += finetuning.blocks(name, board, cost)
     if board.comparisons:
         made.blocks.append(_pairs(name, board))
     made.blocks += _axis_plots(name, board, cost)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from reports import finetuning, statistics
 from reports import format as fmt
-from reports import statistics
 from reports.document import Verdict, plain
 
 
@@ -202,5 +202,5 @@ def parity_verdicts(record_set):
 def all_verdicts(record_set, boards):
     out = []
     for board in boards:
-        out += board_verdicts(board)
+        out += board_verdicts(board) + finetuning.verdicts(board)
     return out + ratio_verdicts(record_set) + parity_verdicts(record_set)

@@ -80,8 +80,8 @@ def build(case, status: str, context: dict, command: list, code: str, error=None
 
 
 def write(record: dict, results: Path) -> Path:
-    """results/compare/<key>.json; records of the same case with another key go to results/superseded."""
-    folder = results / EXPERIMENT
+    """results/<experiment>/<key>.json; records of the same case with another key go to results/superseded."""
+    folder = results / record["experiment"]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{record['key']}.json"
     temporary = folder / f".{record['key']}.{os.getpid()}.tmp"
@@ -97,7 +97,7 @@ def write(record: dict, results: Path) -> Path:
         except ValueError:
             continue
         if old.get("case") == record["case"] and old["machine"]["fingerprint"] == record["machine"]["fingerprint"]:
-            shelf = results / "superseded" / EXPERIMENT
+            shelf = results / "superseded" / record["experiment"]
             shelf.mkdir(parents=True, exist_ok=True)
             os.replace(other, shelf / other.name)
     return path

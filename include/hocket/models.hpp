@@ -38,6 +38,7 @@
 #include <hocket/peft/adapter_folder.hpp>
 #include <hocket/peft/bitfit.hpp>
 #include <hocket/peft/combined.hpp>
+#include <hocket/peft/fine_tuning.hpp>
 #include <hocket/peft/full.hpp>
 #include <hocket/peft/linear_probe.hpp>
 #include <hocket/peft/lora.hpp>

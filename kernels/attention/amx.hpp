@@ -449,8 +449,9 @@ inline void backward_tiles(const shape& s, const inputs<bf16>& in, const upstrea
         // A query that saw nothing: exp(score - infinity) = 0.
         m.lse[i] = lse == -std::numeric_limits<float>::infinity() ? std::numeric_limits<float>::infinity()
                                                                   : lse * avx512::log2_e<float>;
-        m.delta[i] = i < count ? avx512::dot(out + i * up.out.row, dout + i * up.dout.row, s.width) : 0.0F;
+        m.delta[i] = 0;
       }
+      avx512::dots(out, up.out.row, dout, up.dout.row, count, s.width, m.delta);
       std::fill_n(m.dq, width.columns * queries, 0.0F);
       const cpu_span seen = keys_seen(s, at, i0, count);
       for (const block_stretch& each : stretches)

@@ -8,6 +8,7 @@
 
 #include <hocket/core/amx_tiles.hpp>
 #include <hocket/core/half.hpp>
+#include <hocket/kernels/attention/cpu_bodies.hpp>
 
 #if HOCKET_HAS_AMX
 

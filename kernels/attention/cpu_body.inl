@@ -239,17 +239,27 @@ void forward_tiles(const shape& s, const inputs<S>& in, const outputs<S>& to, st
   for (std::size_t tile = first; tile < first + tiles; ++tile) forward_tile(s, in, to, b, h, tile, work);
 }
 
-/// a . b of `width` elements, lanes side by side, then in order.
+/// to[i] = a_i . b_i of `rows` rows: sums side by side in lanes, which a transpose adds for as many rows at once.
 template <class S>
-accumulator<S> dot(const S* a, const S* b, std::size_t width) noexcept {
+void dots(const S* a, std::size_t a_row, const S* b, std::size_t b_row, std::size_t rows, std::size_t width,
+          accumulator<S>* to) noexcept {
   using T = accumulator<S>;
-  vec<T> sums{};
-  std::size_t d = 0;
-  for (; d + lanes<T> <= width; d += lanes<T>) sums += load(a + d) * load(b + d);
-  T sum = 0;
-  for (std::size_t i = 0; i < lanes<T>; ++i) sum += sums[i];
-  for (; d < width; ++d) sum += wide(a[d]) * wide(b[d]);
-  return sum;
+  constexpr std::size_t n = lanes<T>;
+  for (std::size_t r = 0; r < rows; r += n) {
+    const std::size_t here = rows - r < n ? rows - r : n;
+    vec<T> square[n] = {};
+    for (std::size_t i = 0; i < here; ++i) {
+      const S *const left = a + (r + i) * a_row, *const right = b + (r + i) * b_row;
+      std::size_t d = 0;
+      for (; d + n <= width; d += n) square[i] += load(left + d) * load(right + d);
+      if (d < width) square[i] += load_some(left + d, width - d, T{0}) * load_some(right + d, width - d, T{0});
+    }
+    transpose_from<T, n / 2>(square);
+    vec<T> sum = square[0];
+#pragma GCC unroll 16
+    for (std::size_t i = 1; i < n; ++i) sum += square[i];
+    for (std::size_t i = 0; i < here; ++i) to[r + i] = sum[i];
+  }
 }
 
 /// Scores and dP = dout . v of keys j0 ... become the weights Z P of dV, whose factor of what stays comes at the end,
@@ -344,8 +354,9 @@ void backward_tile(const shape& s, const inputs<S>& in, const upstream<S>& up, c
             i < queries ? up.lse[(b * s.heads + h) * s.queries + i0 + i] : -std::numeric_limits<T>::infinity();
         // A query that saw nothing: exp(score - infinity) = 0.
         lse[i] = kept == -std::numeric_limits<T>::infinity() ? std::numeric_limits<T>::infinity() : kept;
-        delta[i] = i < queries ? dot(out_in + i * up.out.row, dout_in + i * up.dout.row, s.width) : T(0);
+        delta[i] = 0;
       }
+      dots(out_in, up.out.row, dout_in, up.dout.row, queries, s.width, delta);
       for (std::size_t i = 0; i < s.width * block; ++i) dq[i] = 0;
       for (const auto& keys_of : {prefix_of(s, in, b, kv_head, part), own_of(s, in, at, b, kv_head, i0, queries, part)})
         for (std::size_t j0 = keys_of.first; j0 < keys_of.last; j0 += back_keys) {

@@ -89,3 +89,9 @@ void backward(const cpu& device, const view<const T, 2>& z, const targets<T>& t,
 }
 
 }  // namespace hocket::kernels::cross_entropy
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/cross_entropy/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

@@ -4,7 +4,11 @@
 //                    vectors with full reorthogonalisation. O(n^3) once, then O(n^2) per vector.
 //   singular_rows    Householder to R when there are more rows than columns, then one-sided Jacobi on rows.
 //
-// Ladder: QL with rotation of all eigenvectors first (simplest): 3 n^3 more work, of which a PCA with k << n needs k /
+// Ladder (512 x 512 f64, 32 vectors, one AVX-512 core, 30 ms before): the update of the trailing matrix and its product
+// with the next reflector in one pass over four rows of one triangle, 2.3 x the speed of a pass each over the square
+// (19 to 8 ms); sqrt of the sum of two squares in place of std::hypot in QL (7.5 to 4 ms). Eight rows at a time and
+// prefetching the next four brought nothing: the pass is limited by the second-level cache.
+// QL with rotation of all eigenvectors first (simplest): 3 n^3 more work, of which a PCA with k << n needs k /
 // n. Inverse iteration without reorthogonalisation against all earlier vectors: not orthogonal for repeated
 // eigenvalues.
 #pragma once
@@ -63,28 +67,41 @@ routines<T> best_routines() {
 }
 
 /// Eigenvalues of the symmetric tridiagonal (d, e[0..n-1)), unsorted, in place of d; e is destroyed. Implicit QL with
-/// Wilkinson's shift (Golub and Van Loan, section 8.3). False after 60 turns without convergence.
+/// Wilkinson's shift (Golub and Van Loan, section 8.3). False after 60 turns without convergence. An element off the
+/// diagonal is negligible beside its neighbours, or beside the whole matrix: among eigenvalues that are zero but for
+/// rounding (a Gram matrix of more rows than columns) the neighbours are rounding themselves, and no turn gets below.
 template <Real T>
 bool tridiagonal_values(std::size_t n, T* d, T* e) {
   constexpr T epsilon = std::numeric_limits<T>::epsilon();
+  constexpr T smallest_square = std::numeric_limits<T>::min() / epsilon;
+  // std::hypot takes longer than the rest of a step: only where squares would lose digits
+  const auto length = [](T x, T y) {
+    const T square = x * x + y * y;
+    return square > smallest_square ? std::sqrt(square) : std::hypot(x, y);
+  };
   if (n == 0) return true;
+  // What is rounding beside the largest element is dropped even between elements that are rounding themselves: the
+  // sweeps stir that up again and again, so in a matrix of low rank or with a steep spectrum they would never end.
+  T largest = 0;
+  for (std::size_t i = 0; i < n; ++i) largest = std::max({largest, std::abs(d[i]), i + 1 < n ? std::abs(e[i]) : T(0)});
+  const T nothing = epsilon / 8 * largest;
   for (std::size_t low = 0; low < n; ++low) {
     for (int turn = 0;; ++turn) {
       std::size_t high = low;  // first negligible off-diagonal element at or after `low`
       while (high + 1 < n && std::abs(e[high]) > epsilon * (std::abs(d[high]) + std::abs(d[high + 1])) &&
-             std::abs(e[high]) > std::numeric_limits<T>::min())
+             std::abs(e[high]) > nothing)
         ++high;
       if (high == low) break;
       if (turn == 60) return false;
       T g = (d[low + 1] - d[low]) / (2 * e[low]);
-      T r = std::hypot(g, T(1));
+      T r = length(g, T(1));
       g = d[high] - d[low] + e[low] / (g + (g >= 0 ? r : -r));
       T s = 1, c = 1, p = 0;
       std::size_t i = high;
       bool split = false;
       while (i-- > low) {
         const T f = s * e[i], b = c * e[i];
-        r = std::hypot(f, g);
+        r = length(f, g);
         e[i + 1] = r;
         if (r == 0) {
           d[i + 1] -= p;
@@ -198,8 +215,9 @@ bool own_eigen(std::size_t n, std::size_t k, T* a, T* values, T* vectors, T* wor
   for (std::size_t i = 0; i < n * n; ++i) a[i] /= largest;
   T *d = workspace, *e = d + n, *beta = e + n, *sorted = beta + n, *off = sorted + n, *work = off + n;
   use.tridiagonalise(n, a, d, e, beta, work);
-  std::copy_n(d, n, sorted);
-  std::copy_n(e, n - 1, off);
+  // QL wants its large elements at the end; Householder's reflectors leave them in front
+  std::reverse_copy(d, d + n, sorted);
+  std::reverse_copy(e, e + n - 1, off);
   if (!tridiagonal_values(n, sorted, off)) return false;
   std::sort(sorted, sorted + n, std::greater<T>());
   for (std::size_t v = 0; v < k; ++v) values[v] = sorted[v] * largest;

@@ -93,22 +93,72 @@ T reflector(std::size_t n, T* x, T& alpha) {
   return beta;
 }
 
-/// A = Q T Q^T with T tridiagonal (diagonal, off[0..n-1)). Reflector i is kept in row i of `a`, columns i + 1.., its
-/// factor in beta[i]. `w` (n).
+/// Rows [first, first + Rows) of the upper triangle of the symmetric A, from their diagonals on: A -= v w^T + w v^T,
+/// and on the way p += A x, each element for its own row and for its mirror image's.
+template <std::size_t Rows, class T>
+void update_and_multiply(std::size_t n, std::size_t first, T* a, const T* v, const T* w, const T* x, T* p) {
+  constexpr std::size_t lanes = simd<T>::lanes;
+  using vector = typename simd<T>::type;
+  T* row[Rows];
+  T sum[Rows] = {}, vr[Rows], wr[Rows], xr[Rows];
+  vector sums[Rows] = {};
+  for (std::size_t r = 0; r < Rows; ++r) {
+    row[r] = a + (first + r) * n;
+    vr[r] = v[first + r];
+    wr[r] = w[first + r];
+    xr[r] = x[first + r];
+  }
+  const auto visit = [&](std::size_t c, std::size_t rows) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      row[r][c] -= vr[r] * w[c] + wr[r] * v[c];
+      sum[r] += row[r][c] * x[c];
+      if (first + r != c) p[c] += row[r][c] * xr[r];
+    }
+  };
+  std::size_t c = first;
+  for (; c < first + Rows; ++c) visit(c, c - first + 1);
+  for (; c < n && c % lanes != 0; ++c) visit(c, Rows);
+  for (; c + lanes <= n; c += lanes) {
+    const vector vc = load(v + c), wc = load(w + c), xc = load(x + c);
+    vector pc = load(p + c);
+#pragma GCC unroll 4
+    for (std::size_t r = 0; r < Rows; ++r) {
+      const vector value = load(row[r] + c) - vr[r] * wc - wr[r] * vc;
+      store(row[r] + c, value);
+      sums[r] += value * xc;
+      pc += value * xr[r];
+    }
+    store(p + c, pc);
+  }
+  for (; c < n; ++c) visit(c, Rows);
+  for (std::size_t r = 0; r < Rows; ++r) {
+    for (std::size_t lane = 0; lane < lanes; ++lane) sum[r] += sums[r][lane];
+    p[first + r] += sum[r];
+  }
+}
+
+/// A = Q T Q^T with T tridiagonal (diagonal, off[0..n-1)); only A's upper triangle is read. Reflector i is kept in row
+/// i of `a`, columns i + 1.., its factor in beta[i]. `work` (2 n).
 template <class T>
-void tridiagonalise(std::size_t n, T* a, T* diagonal, T* off, T* beta, T* w) {
+void tridiagonalise(std::size_t n, T* a, T* diagonal, T* off, T* beta, T* work) {
+  T *w = work, *p = work + n;
+  for (std::size_t i = 0; i < n; ++i) w[i] = 0;
+  const T* v = w;  // of the step before; its update of the rows below is still to be made
   for (std::size_t i = 0; i < n; ++i) {
     T* row = a + i * n;
+    add_two_scaled(n - i, -v[i], w + i, -w[i], v + i, row + i);
     diagonal[i] = row[i];
     if (i + 1 >= n) break;
-    const std::size_t m = n - i - 1;
-    T* v = row + i + 1;
-    beta[i] = reflector(m, v, off[i]);
-    if (beta[i] == 0) continue;
+    beta[i] = reflector(n - i - 1, row + i + 1, off[i]);
+    for (std::size_t r = i + 1; r < n; ++r) p[r] = 0;
+    std::size_t r = i + 1;
+    for (; r < n && r % 4 != 0; ++r) update_and_multiply<1>(n, r, a, v, w, row, p);
+    for (; r + 4 <= n; r += 4) update_and_multiply<4>(n, r, a, v, w, row, p);
+    for (; r < n; ++r) update_and_multiply<1>(n, r, a, v, w, row, p);
     // A22 -= v w^T + w v^T, w = p - (beta / 2)(p . v) v, p = beta A22 v
-    for (std::size_t r = 0; r < m; ++r) w[r] = beta[i] * dot(m, a + (i + 1 + r) * n + i + 1, v);
-    add_scaled(m, -beta[i] / 2 * dot(m, w, v), v, w);
-    for (std::size_t r = 0; r < m; ++r) add_two_scaled(m, -v[r], w, -w[r], v, a + (i + 1 + r) * n + i + 1);
+    v = row;
+    const T along = -beta[i] / 2 * beta[i] * dot(n - i - 1, p + i + 1, v + i + 1);
+    for (std::size_t c = i + 1; c < n; ++c) w[c] = beta[i] * p[c] + along * v[c];
   }
 }
 

@@ -12,16 +12,20 @@
 
 namespace hocket::kernels::dense {
 
-using eigen_matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <Real T>
+using eigen_matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+template <Real T>
+using eigen_columns = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic>;
 
 inline std::size_t eigen_no_workspace(std::size_t, std::size_t) { return 1; }
 
-inline bool eigen_eigen(std::size_t n, std::size_t k, double* a, double* values, double* vectors, double*) noexcept {
+template <Real T>
+bool eigen_eigen(std::size_t n, std::size_t k, T* a, T* values, T* vectors, T*) noexcept {
   if (n == 0 || k == 0) return true;
   const gemm::one_thread alone;
   const auto order = static_cast<Eigen::Index>(n);
-  const Eigen::Map<const eigen_matrix> matrix(a, order, order);
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(
+  const Eigen::Map<const eigen_matrix<T>> matrix(a, order, order);
+  const Eigen::SelfAdjointEigenSolver<eigen_columns<T>> solver(
       matrix, vectors ? Eigen::ComputeEigenvectors : Eigen::EigenvaluesOnly);
   if (solver.info() != Eigen::Success) return false;
   for (std::size_t i = 0; i < k; ++i) {
@@ -33,12 +37,13 @@ inline bool eigen_eigen(std::size_t n, std::size_t k, double* a, double* values,
   return true;
 }
 
-inline bool eigen_svd(std::size_t m, std::size_t n, double* a, double* values, double* rows, double*) noexcept {
+template <Real T>
+bool eigen_svd(std::size_t m, std::size_t n, T* a, T* values, T* rows, T*) noexcept {
   const std::size_t r = std::min(m, n);
   if (r == 0) return true;
   const gemm::one_thread alone;
-  const Eigen::Map<const eigen_matrix> matrix(a, static_cast<Eigen::Index>(m), static_cast<Eigen::Index>(n));
-  const Eigen::JacobiSVD<Eigen::MatrixXd> solver(matrix, Eigen::ComputeThinU | Eigen::ComputeThinV);
+  const Eigen::Map<const eigen_matrix<T>> matrix(a, static_cast<Eigen::Index>(m), static_cast<Eigen::Index>(n));
+  const Eigen::JacobiSVD<eigen_columns<T>> solver(matrix, Eigen::ComputeThinU | Eigen::ComputeThinV);
   for (std::size_t i = 0; i < r; ++i) {
     values[i] = solver.singularValues()[static_cast<Eigen::Index>(i)];
     for (std::size_t j = 0; j < n; ++j)
@@ -47,7 +52,14 @@ inline bool eigen_svd(std::size_t m, std::size_t n, double* a, double* values, d
   return true;
 }
 
-inline const bool eigen_registered =
-    register_engine<double>({"eigen", 1, &eigen_no_workspace, &eigen_eigen, &eigen_no_workspace, &eigen_svd});
+inline const bool eigen_registered = register_engine<double>(
+    {"eigen", 1, &eigen_no_workspace, &eigen_eigen<double>, &eigen_no_workspace, &eigen_svd<double>});
 
 }  // namespace hocket::kernels::dense
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in vendor_eigen.cpp
+namespace hocket::kernels::dense {
+extern template bool eigen_eigen<double>(std::size_t, std::size_t, double*, double*, double*, double*) noexcept;
+extern template bool eigen_svd<double>(std::size_t, std::size_t, double*, double*, double*, double*) noexcept;
+}  // namespace hocket::kernels::dense
+#endif

@@ -53,3 +53,9 @@ void backward(const cpu& device, const view<const T, 2>& dy, std::span<const std
 }
 
 }  // namespace hocket::kernels::embedding
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/embedding/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

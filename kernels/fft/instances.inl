@@ -2,6 +2,10 @@
 
 namespace hocket::kernels::fft {
 
+HOCKET_INSTANCE class plan<float>;
+HOCKET_INSTANCE class plan<double>;
+HOCKET_INSTANCE class real_plan<float>;
+HOCKET_INSTANCE class real_plan<double>;
 HOCKET_INSTANCE void run_complex<float>(const plan<float>&, isa, rows_of<const float>, rows_of<float>, std::size_t,
                                         bool, float, float*) noexcept;
 HOCKET_INSTANCE void run_real<float>(const real_plan<float>&, isa, rows_of<const float>, rows_of<float>, std::size_t,

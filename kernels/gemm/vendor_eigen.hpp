@@ -37,3 +37,11 @@ inline const bool eigen_registered =
     register_engine<float>({"eigen", 1, &eigen<float>}) && register_engine<double>({"eigen", 1, &eigen<double>});
 
 }  // namespace hocket::kernels::gemm
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in vendor_eigen.cpp
+namespace hocket::kernels::gemm {
+extern template void eigen<float>(const shape&, float, const float*, const float*, float, float*, float*) noexcept;
+extern template void eigen<double>(const shape&, double, const double*, const double*, double, double*,
+                                   double*) noexcept;
+}  // namespace hocket::kernels::gemm
+#endif

@@ -2,6 +2,8 @@
 
 namespace hocket::kernels::mfcc {
 
+HOCKET_INSTANCE class plan<float>;
+HOCKET_INSTANCE class plan<double>;
 HOCKET_INSTANCE float detail::run_block<float>(const plan<float>&, float*, const span_of_samples<float>&, std::size_t,
                                                std::size_t, float*, std::size_t, float*);
 HOCKET_INSTANCE void detail::finish_block<float>(const plan<float>&, float*, float, const float*, std::size_t, float*,

@@ -58,6 +58,33 @@ void adam(const adam_constants<T>& c, std::size_t n, T* p, T* g, T* m, T* v, boo
   }
 }
 
+/// Whether all of x (n) are 0; a NaN is not.
+template <class T>
+bool all_zero(std::size_t n, const T* x) noexcept {
+  auto other = vec<T>{} != vec<T>{};
+  std::size_t i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) other |= load(x + i) != vec<T>{};
+  bool zero = true;
+  for (std::size_t j = 0; j < lanes<T>; ++j) zero = zero && other[j] == 0;
+  for (; i < n; ++i) zero = zero && x[i] == T{0};
+  return zero;
+}
+
+/// adam for runs of which some rest: with zero moments and a zero gradient all that it does is p * keep - 0.
+template <class T>
+void adam_of_resting(const adam_constants<T>& c, std::size_t n, T* p, T* g, T* m, T* v, bool clear,
+                     std::uint8_t* resting) noexcept {
+  for (std::size_t first = 0; first < n; first += resting_run, ++resting) {
+    const std::size_t count = n - first < resting_run ? n - first : resting_run;
+    if (*resting && all_zero(count, g + first)) {
+      for (std::size_t i = first; c.keep != T{1} && i < first + count; ++i) p[i] *= c.keep;
+      continue;
+    }
+    adam(c, count, p + first, g + first, m + first, v + first, clear);
+    *resting = m[first] == T{0} && all_zero(count, m + first) && all_zero(count, v + first);
+  }
+}
+
 template <class T>
 void sgd(const sgd_constants<T>& c, std::size_t n, T* p, T* g, T* buffer, bool clear) noexcept {
   for (std::size_t i = 0; i < n; i += lanes<T>) {

@@ -6,6 +6,10 @@ HOCKET_INSTANCE void adam_run<float>(const adam_constants<float>&, std::size_t, 
                                      bool) noexcept;
 HOCKET_INSTANCE void adam_run<double>(const adam_constants<double>&, std::size_t, double*, double*, double*, double*,
                                       bool) noexcept;
+HOCKET_INSTANCE void adam_of_resting_run<float>(const adam_constants<float>&, std::size_t, float*, float*, float*,
+                                                float*, bool, std::uint8_t*) noexcept;
+HOCKET_INSTANCE void adam_of_resting_run<double>(const adam_constants<double>&, std::size_t, double*, double*, double*,
+                                                 double*, bool, std::uint8_t*) noexcept;
 HOCKET_INSTANCE void sgd_run<float>(const sgd_constants<float>&, std::size_t, float*, float*, float*, bool) noexcept;
 HOCKET_INSTANCE void sgd_run<double>(const sgd_constants<double>&, std::size_t, double*, double*, double*,
                                      bool) noexcept;

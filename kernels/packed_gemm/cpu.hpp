@@ -80,6 +80,26 @@ void visit_strip(std::span<const part<T>> parts, bool turned, std::size_t k, std
   }
 }
 
+/// The piece that alone holds `count` lines from `first` on, as they are; null if none does.
+template <Real T>
+const part<T>* only_part(std::span<const part<T>> parts, std::size_t first, std::size_t count) {
+  for (const part<T>& each : parts) {
+    if (first < each.count)
+      return each.data && first + count <= each.count && each.offset == 0 && each.length == all_of_line &&
+                     each.scale == T{1}
+                 ? &each
+                 : nullptr;
+    first -= each.count;
+  }
+  return nullptr;
+}
+template <Real T>
+std::size_t lines_before(std::span<const part<T>> parts, const part<T>& one) {
+  std::size_t lines = 0;
+  for (const part<T>* each = parts.data(); each != &one; ++each) lines += each->count;
+  return lines;
+}
+
 inline void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
   HOCKET_ON_BEST_ISA(pack_strip_turned(k, row, to))
 }
@@ -129,6 +149,12 @@ inline void pack_strip_int8(std::size_t k, std::size_t j0, std::size_t columns, 
 
 }  // namespace detail
 
+/// to (columns, ldto) = from (rows, ld) transposed: A for a native product.
+template <Real T>
+void turn(std::size_t rows, std::size_t columns, const T* from, std::size_t ld, T* to, std::size_t ldto) noexcept {
+  HOCKET_ON_BEST_ISA(turn<T>(rows, columns, from, ld, to, ldto))
+}
+
 /// On the calling thread: packs strips [first, last) of B (k, n), made of `parts` (shape.hpp), into `to`, which holds
 /// all of packed_bytes and is aligned to 64 bytes. bf16 and int8 are for f32.
 template <Real T>
@@ -149,6 +175,15 @@ void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> pa
       }
     }
     T* const out = reinterpret_cast<T*>(strip);
+    if (const part<T>* const whole = detail::only_part<T>(parts, turned ? j0 : 0, turned ? columns : k)) {
+      const T* const from = whole->data + (turned ? j0 - detail::lines_before(parts, *whole) : 0) * whole->ld;
+      if (columns < width) std::fill_n(out, k * width, T{0});
+      if (turned)
+        turn<T>(columns, k, from, whole->ld, out, width);
+      else
+        for (std::size_t q = 0; q < k; ++q) std::copy_n(from + q * whole->ld + j0, columns, out + q * width);
+      continue;
+    }
     const bool full = std::all_of(parts.begin(), parts.end(),
                                   [](const part<T>& each) { return each.data && each.length == all_of_line; });
     if (columns < width || !full) std::fill_n(out, k * width, T{0});
@@ -157,14 +192,28 @@ void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> pa
   }
 }
 
-/// The same in bf16 for one matrix (k, n) with rows `ldb` apart that is packed for one use: f32 or bf16.
-template <class S>
-void pack_rows(std::size_t k, std::size_t n, const S* b, std::size_t ldb, std::byte* to) noexcept {
-  for (std::size_t j0 = 0; j0 < n; j0 += 32, to += strip_bytes<float>(precision::bf16, k))
-    for (std::size_t q = 0; q < rounded_up(k, 32); q += 2)
-      detail::pack_pair(std::min<std::size_t>(32, n - j0), q < k ? b + q * ldb + j0 : nullptr,
-                        q + 1 < k ? b + (q + 1) * ldb + j0 : nullptr,
-                        reinterpret_cast<std::uint32_t*>(to) + q / 32 * 512 + q % 32 / 2 * 16);
+/// The same for one matrix (k, n), not turned, with rows `ldb` apart, that is packed for one use. S: T, or for bf16 f32
+/// or bf16.
+template <Real T, class S = T>
+void pack_rows(precision p, std::size_t k, std::size_t n, const S* b, std::size_t ldb, std::byte* to) noexcept {
+  constexpr std::size_t width = strip_columns<T>;
+  const std::size_t bytes = strip_bytes<T>(p, k);
+  if constexpr (std::is_same_v<T, float>) {
+    for (std::size_t q = 0; p == precision::bf16 && q < rounded_up(k, 32); q += 2) {  // rows as memory brings them
+      std::byte* strip = to + q / 32 * 2 * tile_bytes + q % 32 / 2 * 64;
+      for (std::size_t j0 = 0; j0 < n; j0 += width, strip += bytes)
+        detail::pack_pair(std::min(width, n - j0), q < k ? b + q * ldb + j0 : nullptr,
+                          q + 1 < k ? b + (q + 1) * ldb + j0 : nullptr, reinterpret_cast<std::uint32_t*>(strip));
+    }
+  }
+  if constexpr (std::is_same_v<T, S>)
+    for (std::size_t q = 0; p == precision::native && q < k; ++q)
+      for (std::size_t j0 = 0; j0 < n; j0 += width) {
+        T* const row = reinterpret_cast<T*>(to + j0 / width * bytes) + q * width;
+        const std::size_t count = std::min(width, n - j0);
+        std::copy_n(b + q * ldb + j0, count, row);
+        std::fill(row + count, row + width, T{0});
+      }
 }
 
 // A -----------------------------------------------------------------------------------------------------------------

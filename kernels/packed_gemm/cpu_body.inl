@@ -4,6 +4,7 @@ namespace hocket::kernels::packed_gemm::HOCKET_SIMD_NS {
 
 #include <hocket/core/simd_lanes.inl>
 #include <hocket/core/simd_lanes_bf16.inl>
+#include <hocket/core/simd_lanes_square.inl>
 
 /// Rows of C in registers: 2 x 14 of 32 registers, 2 x 6 of 16.
 inline constexpr std::size_t most_rows = HOCKET_SIMD_BYTES == 64 ? 14 : 6;
@@ -283,32 +284,23 @@ void pack_pair(std::size_t count, const S* first, const S* second, std::uint32_t
   __builtin_memcpy(to + 256, pairs + 16, 64);
 }
 
-inline constexpr std::size_t word_lanes = HOCKET_SIMD_BYTES / 4;
-template <std::size_t Step, std::size_t... I>
-HOCKET_ALWAYS_INLINE void swap_words(words& a, words& b, std::index_sequence<I...>) {
-  constexpr int n = static_cast<int>(word_lanes), step = static_cast<int>(Step);
-  const words low = __builtin_shufflevector(a, b, (I & Step ? n + static_cast<int>(I) - step : static_cast<int>(I))...);
-  b = __builtin_shufflevector(a, b, (I & Step ? n + static_cast<int>(I) : static_cast<int>(I) + step)...);
-  a = low;
-}
-template <std::size_t Step>
-HOCKET_ALWAYS_INLINE void turn_square(words (&rows)[word_lanes]) {
+/// to (columns, ldto) = from (rows, ld) transposed.
+template <class T>
+void turn(std::size_t rows, std::size_t columns, const T* from, std::size_t ld, T* to, std::size_t ldto) noexcept {
+  constexpr std::size_t n = lanes<T>;
+  for (std::size_t r = 0; r < rows; r += n)
+    for (std::size_t c = 0; c < columns; c += n) {
+      if (rows - r < n || columns - c < n) {
+        for (std::size_t i = r; i < rows && i < r + n; ++i)
+          for (std::size_t j = c; j < columns && j < c + n; ++j) to[j * ldto + i] = from[i * ld + j];
+        continue;
+      }
+      vec<T> square[n];
 #pragma GCC unroll 16
-  for (std::size_t i = 0; i < word_lanes; ++i)
-    if ((i & Step) == 0) swap_words<Step>(rows[i], rows[i + Step], std::make_index_sequence<word_lanes>{});
-  if constexpr (Step > 1) turn_square<Step / 2>(rows);
-}
-/// to (16, 16) = from (16, 16 of `stride`) transposed.
-inline void turn_tile(const std::uint32_t* from, std::size_t stride, std::uint32_t* to) noexcept {
-  for (std::size_t r = 0; r < 16; r += word_lanes)
-    for (std::size_t c = 0; c < 16; c += word_lanes) {
-      words square[word_lanes];
+      for (std::size_t i = 0; i < n; ++i) square[i] = load(from + (r + i) * ld + c);
+      transpose_from<T, n / 2>(square);
 #pragma GCC unroll 16
-      for (std::size_t i = 0; i < word_lanes; ++i) square[i] = load_words(from + (r + i) * stride + c);
-      turn_square<word_lanes / 2>(square);
-#pragma GCC unroll 16
-      for (std::size_t i = 0; i < word_lanes; ++i)
-        *reinterpret_cast<loose_words*>(to + (c + i) * 16 + r) = loose_words(square[i]);
+      for (std::size_t i = 0; i < n; ++i) store<T>(to + (c + i) * ldto + r, square[i]);
     }
 }
 
@@ -328,7 +320,7 @@ void pack_left_turned(std::size_t count, std::size_t k, const S* a, std::size_t 
                   in_hardware);
       }
       for (std::size_t half = 0; half < 2 && half * tile_rows < here; ++half)
-        turn_tile(pairs[0] + half * 16, 32, out + ((i / tile_rows + half) * steps + s) * 256);
+        turn<std::uint32_t>(16, 16, pairs[0] + half * 16, 32, out + ((i / tile_rows + half) * steps + s) * 256, 16);
     }
   }
 }

@@ -10,8 +10,14 @@ HOCKET_INSTANCE void pack_left<float>(const left&, std::size_t, std::size_t, con
 HOCKET_INSTANCE void pack_left<bf16>(const left&, std::size_t, std::size_t, const bf16*, std::size_t) noexcept;
 HOCKET_INSTANCE void pack_left_turned<float>(const left&, std::size_t, std::size_t, const float*, std::size_t) noexcept;
 HOCKET_INSTANCE void pack_left_turned<bf16>(const left&, std::size_t, std::size_t, const bf16*, std::size_t) noexcept;
-HOCKET_INSTANCE void pack_rows<float>(std::size_t, std::size_t, const float*, std::size_t, std::byte*) noexcept;
-HOCKET_INSTANCE void pack_rows<bf16>(std::size_t, std::size_t, const bf16*, std::size_t, std::byte*) noexcept;
+HOCKET_INSTANCE void pack_rows<float>(precision, std::size_t, std::size_t, const float*, std::size_t,
+                                      std::byte*) noexcept;
+HOCKET_INSTANCE void pack_rows<float, bf16>(precision, std::size_t, std::size_t, const bf16*, std::size_t,
+                                            std::byte*) noexcept;
+HOCKET_INSTANCE void pack_rows<double>(precision, std::size_t, std::size_t, const double*, std::size_t,
+                                       std::byte*) noexcept;
+HOCKET_INSTANCE void turn<float>(std::size_t, std::size_t, const float*, std::size_t, float*, std::size_t) noexcept;
+HOCKET_INSTANCE void turn<double>(std::size_t, std::size_t, const double*, std::size_t, double*, std::size_t) noexcept;
 HOCKET_INSTANCE void pack_left_step<float>(const left&, std::size_t, std::size_t, const float*, std::size_t) noexcept;
 HOCKET_INSTANCE void add_outer<float>(std::size_t, std::size_t, const float*, std::size_t, std::size_t, const float*,
                                       std::size_t, float*, std::size_t) noexcept;

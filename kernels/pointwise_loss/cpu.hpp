@@ -41,3 +41,9 @@ void backward(loss kind, const view<const T, 2>& x, const view<const T, 2>& t, T
 }
 
 }  // namespace hocket::kernels::pointwise_loss
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/pointwise_loss/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

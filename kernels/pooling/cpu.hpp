@@ -53,3 +53,9 @@ void backward(const cpu& device, pool kind, const ragged& at, const view<const T
 }
 
 }  // namespace hocket::kernels::pooling
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/pooling/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

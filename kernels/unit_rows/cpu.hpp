@@ -65,3 +65,9 @@ void backward(const cpu& device, const view<const T, 2>& y, const view<const T, 
 }
 
 }  // namespace hocket::kernels::unit_rows
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/unit_rows/instances.inl>
+#undef HOCKET_INSTANCE
+#endif

@@ -46,6 +46,11 @@ def triplets():
     return [str(path) for path in Path("/usr/include").glob("*-linux-gnu")] + ["/usr/include/openblas"]
 
 
+def library(name):
+    return lambda: any(next(Path(base).glob(f"{folder}lib{name}.so"), None) for base in ("/usr/lib", "/usr/lib64", "/usr/local/lib")
+                       for folder in ("", "*-linux-gnu/"))
+
+
 def any_of(*probes):
     return lambda: any(probe() for probe in probes)
 
@@ -61,7 +66,7 @@ BUILD = [
     Need(["libbenchmark-dev"], header("benchmark/benchmark.h"), "benchmarks"),
     Need(["catch2"], any_of(header("catch2/catch.hpp"), header("catch2/catch_all.hpp")), "tests"),
     Need(["libfftw3-dev"], header("fftw3.h"), "the FFTW arms", required=False),
-    Need(["libopenblas-openmp-dev", "libopenblas-dev"], header("cblas.h"), "the BLAS arms", required=False),
+    Need(["libopenblas-openmp-dev", "libopenblas-dev"], library("openblas"), "the BLAS arms", required=False),  # others have a cblas.h too
     Need(["liblapacke-dev"], header("lapacke.h"), "the LAPACK arms", required=False),
     Need(["libdnnl-dev", "libonednn-dev"], header("dnnl.hpp"), "the oneDNN arms", required=False),
     Need(["ccache"], program("ccache"), "fast rebuilds", required=False),

@@ -151,3 +151,28 @@ void fuzz_npy(std::size_t rounds, std::uint64_t seed) {
 
 TEST_CASE("damaged .npy files never crash the parser", "[io][npy][fuzz]") { fuzz_npy(3000, 1); }
 TEST_CASE("damaged .npy files never crash the parser, long", "[io][npy][fuzz][.long]") { fuzz_npy(1000000, 2); }
+
+TEST_CASE("an array written by rows is the array written at once, or no file", "[io][npy]") {
+  const std::filesystem::path path = std::filesystem::temp_directory_path() / "hocket-rows.npy";
+  const std::vector<float> x = {1, 2, 3, 4, 5, 6};
+  io::write_npy(path, view<const float, 2>(x.data(), {3, 2}));
+  const auto whole = io::read_file(path);
+  std::filesystem::remove(path);
+  {
+    io::npy_rows_writer<float> file(path, 3, 2);
+    file.append(view<const float, 2>(x.data(), {1, 2}));
+    file.append(view<const float, 2>(x.data() + 2, {0, 2}));
+    file.append(view<const float, 2>(x.data() + 2, {2, 2}));
+    CHECK_THROWS_AS(file.append(view<const float, 2>(x.data(), {1, 2})), error);
+    CHECK_FALSE(std::filesystem::exists(path));
+    file.finish();
+  }
+  CHECK(io::read_file(path) == whole);
+  std::filesystem::remove(path);
+  {
+    io::npy_rows_writer<float> file(path, 3, 2);
+    CHECK_THROWS_AS(file.append(view<const float, 2>(x.data(), {2, 3})), error);
+    CHECK_THROWS_AS(file.finish(), error);
+  }
+  CHECK_FALSE(std::filesystem::exists(path));
+}

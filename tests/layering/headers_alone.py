@@ -1,7 +1,16 @@
 #!/usr/bin/env python3
 """Every header of the library compiles alone, without warnings, with the compiler of the build. A second compiler (clang,
-where it is) sees the umbrella and whatever the umbrella does not reach; with HOCKET_EVERY_HEADER=1 all of them. A header
-that needs an optional library which is missing here is named and skipped."""
+where it is) sees the umbrella and whatever the umbrella does not reach; with HOCKET_EVERY_HEADER=1 all of them, each in a
+unit of its own. A header that needs an optional library which is missing here is named and skipped.
+
+A unit of its own for each header reads the standard library 170 times. Without HOCKET_EVERY_HEADER a unit takes a chain
+of headers instead, lowest first, in which each header itself includes, at its top, all that stand before it:
+
+    #include <hocket/core/error.hpp>     // alone
+    #include <hocket/core/view.hpp>      // includes error.hpp at its top: what was read already, it would read anyway
+    ...
+
+so no header finds a name there that it did not ask for, and each is checked as if it were the first."""
 import os
 import re
 import sys
@@ -10,6 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from compilers import ROOT, compile_text, compilers, in_parallel  # noqa: E402
 from layering import reached_by_umbrella  # noqa: E402
+
+DEAR = re.compile(r"Eigen/|nlohmann/")  # libraries that take seconds: headers with them join a chain first
 
 
 def headers():
@@ -21,28 +32,105 @@ def headers():
     yield (ROOT / "include" / "hocket" / "hocket.cuh").resolve(), "hocket/hocket.cuh"  # and with it what runs on CUDA, as a host sees it
 
 
+def top_includes(text):
+    """What a file includes before its first line of code and under no condition."""
+    depth = 0
+    for line in text.splitlines():
+        line = line.strip()
+        if not line or line.startswith("//"):
+            continue
+        if not line.startswith("#"):
+            return
+        directive = line[1:].strip()
+        depth += directive.startswith("if") - directive.startswith("endif")
+        include = re.match(r"include\s*<([^>]+)>", directive)
+        if include and depth == 0:
+            yield include[1]
+
+
+def closures(named):
+    """{header: everything that it includes at its top, and so on down}"""
+    direct = {name: list(top_includes(path.read_text(encoding="utf-8"))) for path, name in named}
+    closed = {}
+
+    def close(name):
+        if name not in closed:
+            closed[name] = set()  # a circle ends here
+            closed[name] = set(direct.get(name, ())).union(*(close(below) for below in direct.get(name, ())))
+        return closed[name]
+
+    for name in direct:
+        close(name)
+    return closed
+
+
+def chains(names, closed):
+    """The names in as few and as cheap chains as there are: a matching of each header with the one after it, the dear
+    ones first (augmenting paths; a header that has found its place keeps one)."""
+    before = {}
+
+    def place(name, tried):
+        for after in names:
+            if name in closed[after] and after != name and after not in tried:
+                tried.add(after)
+                if after not in before or place(before[after], tried):
+                    before[after] = name
+                    return True
+        return False
+
+    dear_first = sorted(names, key=lambda name: (any(map(DEAR.search, closed[name])), len(closed[name])), reverse=True)
+    followed = {name for name in dear_first if place(name, set())}
+    for last in (name for name in names if name not in followed):
+        chain = [last]
+        while chain[0] in before:
+            chain.insert(0, before[chain[0]])
+        yield chain
+
+
+def compiles(compiler, chain):
+    # twice: a header must also bear being included again
+    return compile_text(compiler, "".join(f"#include <{header}>\n" for header in chain + chain))
+
+
+def check_alone(compiler, header):
+    ok, messages = compiles(compiler, [header])
+    missing = re.search(r"fatal error: ['\"]?([\w./+-]+)['\"]?(: No such file| file not found)", messages)
+    if not ok and missing and not missing.group(1).startswith(("hocket/", "kernels/")):
+        return "skip", f"{header}: needs {missing.group(1)}, which is not here"
+    return ("ok", "") if ok else ("fail", f"{compiler} {header}:\n" + "\n".join(messages.splitlines()[:15]))
+
+
+def check(job):
+    """[(state, message)] of a chain's headers. One that fails is taken apart, so that the header at fault is named."""
+    compiler, chain = job
+    if len(chain) > 1:
+        ok, messages = compiles(compiler, chain)
+        if ok:
+            return [("ok", "")] * len(chain)
+        apart = [check_alone(compiler, header) for header in chain]
+        if all(state == "ok" for state, _ in apart):
+            return apart[1:] + [("fail", f"{compiler}: together {', '.join(chain)}:\n" + "\n".join(messages.splitlines()[:15]))]
+        return apart
+    return [check_alone(compiler, chain[0])]
+
+
 def main():
     first, *others = compilers()
-    reached = {} if os.environ.get("HOCKET_EVERY_HEADER") else reached_by_umbrella(ROOT, "models.hpp")
-    jobs = [(first, header) for _, header in headers()]
-    jobs += [(other, header) for other in others for path, header in headers() if path not in reached or header == "hocket/models.hpp"]
-
-    def check(job):
-        compiler, header = job
-        # twice: a header must also bear being included again
-        ok, messages = compile_text(compiler, f"#include <{header}>\n#include <{header}>\n")
-        missing = re.search(r"fatal error: ['\"]?([\w./+-]+)['\"]?(: No such file| file not found)", messages)
-        if not ok and missing and not missing.group(1).startswith(("hocket/", "kernels/")):
-            return "skip", f"{header}: needs {missing.group(1)}, which is not here"
-        return ("ok", "") if ok else ("fail", f"{compiler} {header}:\n" + "\n".join(messages.splitlines()[:15]))
-
-    results = in_parallel(check, jobs)
-    for kind, message in results:
+    every = bool(os.environ.get("HOCKET_EVERY_HEADER"))
+    named = list(headers())
+    closed = closures(named)
+    reached = {} if every else reached_by_umbrella(ROOT, "models.hpp")
+    jobs = []
+    for compiler in [first, *others]:
+        wanted = [name for path, name in named if compiler == first or path not in reached or name == "hocket/models.hpp"]
+        jobs += [(compiler, chain) for chain in ([[name] for name in wanted] if every else chains(wanted, closed))]
+    results = [result for results in in_parallel(check, jobs) for result in results]
+    for state, message in results:
         if message:
-            print(f"{kind}: {message}")
-    failed = sum(kind == "fail" for kind, _ in results)
-    skipped = sum(kind == "skip" for kind, _ in results)
-    print(f"{len(jobs) - failed - skipped} headers compile alone, {failed} do not, {skipped} need a library that is missing")
+            print(f"{state}: {message}")
+    failed = sum(state == "fail" for state, _ in results)
+    skipped = sum(state == "skip" for state, _ in results)
+    print(f"{len(results) - failed - skipped} headers compile alone, {failed} do not, {skipped} need a library that is missing ({len(jobs)} units)")
     return 1 if failed or not jobs else 0
 
 

@@ -140,3 +140,10 @@ std::vector<T> istft(const view<const std::complex<T>, 2>& bins, const mfcc_opti
 }
 
 }  // namespace hocket::audio
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in audio/instances.cpp
+namespace hocket::audio {
+HOCKET_AUDIO_INSTANCE class istft_plan<float>;
+HOCKET_AUDIO_INSTANCE class istft_plan<double>;
+}  // namespace hocket::audio
+#endif

@@ -131,3 +131,10 @@ mel_bank<T> make_mel_bank(const mel_options& o) {
 }
 
 }  // namespace hocket::audio
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in audio/instances.cpp
+namespace hocket::audio {
+HOCKET_AUDIO_INSTANCE mel_bank<float> make_mel_bank<float>(const mel_options&);
+HOCKET_AUDIO_INSTANCE mel_bank<double> make_mel_bank<double>(const mel_options&);
+}  // namespace hocket::audio
+#endif

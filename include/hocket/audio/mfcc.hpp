@@ -202,3 +202,10 @@ matrix<T> extract(std::string_view preset_name, const view<const T, 1>& clip, do
 }
 
 }  // namespace hocket::audio
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in audio/instances.cpp
+namespace hocket::audio {
+HOCKET_AUDIO_INSTANCE class mfcc_plan<float>;
+HOCKET_AUDIO_INSTANCE class mfcc_plan<double>;
+}  // namespace hocket::audio
+#endif

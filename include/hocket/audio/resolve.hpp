@@ -231,3 +231,10 @@ kernels::mfcc::tables<T> make_tables(const mfcc_options& o, double sample_rate, 
 }
 
 }  // namespace hocket::audio
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in audio/instances.cpp
+namespace hocket::audio {
+HOCKET_AUDIO_INSTANCE kernels::mfcc::tables<float> make_tables<float>(const mfcc_options&, double, feature);
+HOCKET_AUDIO_INSTANCE kernels::mfcc::tables<double> make_tables<double>(const mfcc_options&, double, feature);
+}  // namespace hocket::audio
+#endif

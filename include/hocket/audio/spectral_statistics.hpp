@@ -166,3 +166,10 @@ class statistics_plan {
 };
 
 }  // namespace hocket::audio
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in audio/instances.cpp
+namespace hocket::audio {
+HOCKET_AUDIO_INSTANCE class statistics_plan<float>;
+HOCKET_AUDIO_INSTANCE class statistics_plan<double>;
+}  // namespace hocket::audio
+#endif

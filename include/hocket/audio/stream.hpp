@@ -220,3 +220,10 @@ class mfcc_stream {
 };
 
 }  // namespace hocket::audio
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in audio/instances.cpp
+namespace hocket::audio {
+HOCKET_AUDIO_INSTANCE class mfcc_stream<float>;
+HOCKET_AUDIO_INSTANCE class mfcc_stream<double>;
+}  // namespace hocket::audio
+#endif

@@ -24,6 +24,23 @@
 #define HOCKET_ALWAYS_INLINE inline __attribute__((always_inline))
 #define HOCKET_RESTRICT __restrict__
 
+// HOCKET_EXTERN_TEMPLATES: the programs of a checkout take what hocket_instances (CMake) compiled once for f32 and f64
+// instead of instantiating it in every unit. A room's instances.cpp has its macro say `template`.
+#if defined(HOCKET_EXTERN_TEMPLATES)
+#ifndef HOCKET_AUDIO_INSTANCE
+#define HOCKET_AUDIO_INSTANCE extern template
+#endif
+#ifndef HOCKET_LINALG_INSTANCE
+#define HOCKET_LINALG_INSTANCE extern template
+#endif
+#ifndef HOCKET_NN_INSTANCE
+#define HOCKET_NN_INSTANCE extern template
+#endif
+#ifndef HOCKET_PEFT_INSTANCE
+#define HOCKET_PEFT_INSTANCE extern template
+#endif
+#endif
+
 namespace hocket {
 
 inline constexpr const char* version = HOCKET_VERSION;

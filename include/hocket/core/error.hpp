@@ -5,7 +5,9 @@
 #include <charconv>
 #include <cmath>
 #include <concepts>
+#include <cstddef>
 #include <cstdlib>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -53,18 +55,53 @@ class error : public std::runtime_error {
 
 namespace detail {
 
-inline void append(std::string& out, std::string_view part) { out += part; }
-inline void append(std::string& out, const char* part) { out += part; }
-inline void append(std::string& out, const std::string& part) { out += part; }
-inline void append(std::string& out, bool part) { out += part ? "true" : "false"; }
-inline void append(std::string& out, char part) { out += part; }
+/// One part of a message, its type erased: putting a message together costs its caller an array and a call, not a
+/// function for every combination of types.
+class text_part {
+ public:
+  text_part(std::string_view part) : kind_(is_text), data_(part.data()), size_(part.size()) {}
+  text_part(const char* part) : text_part(std::string_view(part)) {}
+  text_part(const std::string& part) : text_part(std::string_view(part)) {}
+  text_part(bool part) : text_part(part ? std::string_view("true") : std::string_view("false")) {}
+  text_part(const char& part) : text_part(std::string_view(&part, 1)) {}
+  text_part(float part) : kind_(is_float), real_(part) {}  // exact, and printed as the float it was
+  text_part(double part) : kind_(is_double), real_(part) {}
+  template <std::signed_integral Number>
+  text_part(Number part) : kind_(is_signed), signed_(part) {}
+  template <std::unsigned_integral Number>
+  text_part(Number part) : kind_(is_unsigned), unsigned_(part) {}
 
-template <class Number>
-requires(std::is_arithmetic_v<Number> && !std::same_as<Number, bool> &&
-         !std::same_as<Number, char>) void append(std::string& out, Number part) {
-  char digits[48];
-  const auto done = std::to_chars(digits, digits + sizeof digits, part);
-  out.append(digits, done.ptr);
+  void append_to(std::string& out) const {
+    char digits[48];
+    char* const end = digits + sizeof digits;
+    switch (kind_) {
+      case is_text: out.append(data_, size_); return;
+      case is_float: out.append(digits, std::to_chars(digits, end, static_cast<float>(real_)).ptr); return;
+      case is_double: out.append(digits, std::to_chars(digits, end, real_).ptr); return;
+      case is_signed: out.append(digits, std::to_chars(digits, end, signed_).ptr); return;
+      case is_unsigned: out.append(digits, std::to_chars(digits, end, unsigned_).ptr); return;
+    }
+  }
+
+ private:
+  enum { is_text, is_float, is_double, is_signed, is_unsigned } kind_;
+  union {
+    const char* data_;
+    double real_;
+    long long signed_;
+    unsigned long long unsigned_;
+  };
+  std::size_t size_ = 0;
+};
+
+[[gnu::noinline]] inline std::string joined(std::initializer_list<text_part> parts) {
+  std::string out;
+  for (const text_part& part : parts) part.append_to(out);
+  return out;
+}
+
+[[noreturn, gnu::cold, gnu::noinline]] inline void fail_with(errc kind, std::initializer_list<text_part> parts) {
+  throw error(kind, joined(parts));
 }
 
 }  // namespace detail
@@ -72,19 +109,17 @@ requires(std::is_arithmetic_v<Number> && !std::same_as<Number, bool> &&
 /// Joins strings and numbers; numbers in their shortest form that reads back to the same value, whatever the locale.
 template <class... Parts>
 std::string text(const Parts&... parts) {
-  std::string out;
-  (detail::append(out, parts), ...);
-  return out;
+  return detail::joined({detail::text_part(parts)...});
 }
 
 template <class... Parts>
-[[noreturn]] void fail(errc kind, const Parts&... parts) {
-  throw error(kind, text(parts...));
+[[noreturn, gnu::cold]] void fail(errc kind, const Parts&... parts) {
+  detail::fail_with(kind, {detail::text_part(parts)...});
 }
 
 /// Throws error(kind, parts...) unless `condition` holds. The parts are put together only on failure.
 template <class... Parts>
-void expects(bool condition, errc kind, const Parts&... parts) {
+[[gnu::always_inline]] inline void expects(bool condition, errc kind, const Parts&... parts) {
   if (!condition) [[unlikely]]
     fail(kind, parts...);
 }

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
@@ -60,26 +61,50 @@ inline std::vector<unsigned char> read_file(const std::filesystem::path& path, s
   return bytes;
 }
 
+/// A file that is written piece by piece and appears under its name when it is whole: until finish() the pieces go to a
+/// temporary file beside it, which a destructor without finish() removes. The folder must exist.
+class file_writer {
+ public:
+  explicit file_writer(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
+    temporary_ += text(".", static_cast<long>(::getpid()), ".part");
+    file_.reset(std::fopen(temporary_.c_str(), "wb"));
+    expects(file_ != nullptr, errc::bad_file, path_.string(), ": cannot be written (does its folder exist?)");
+  }
+  file_writer(const file_writer&) = delete;
+  file_writer& operator=(const file_writer&) = delete;
+  ~file_writer() {
+    file_.reset();
+    std::error_code ignored;
+    if (!temporary_.empty()) std::filesystem::remove(temporary_, ignored);
+  }
+
+  void append(std::span<const std::byte> part) {
+    whole_ = whole_ && (part.empty() || std::fwrite(part.data(), 1, part.size(), file_.get()) == part.size());
+    require_whole();
+  }
+  void finish() {
+    whole_ = std::fflush(file_.get()) == 0 && whole_;
+    require_whole();
+    file_.reset();
+    std::error_code trouble;
+    std::filesystem::rename(temporary_, path_, trouble);
+    expects(!trouble, errc::bad_file, path_.string(), ": writing failed: ", trouble.message());
+    temporary_.clear();
+  }
+
+ private:
+  void require_whole() const { expects(whole_, errc::bad_file, path_.string(), ": writing failed (disk full?)"); }
+
+  std::filesystem::path path_, temporary_;
+  detail::file_handle file_;
+  bool whole_ = true;
+};
+
 /// Writes the parts one after the other and renames the result to `path`; the folder must exist.
 inline void write_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
-  std::filesystem::path temporary = path;
-  temporary += text(".", static_cast<long>(::getpid()), ".part");
-  bool whole = false;
-  {
-    const detail::file_handle file(std::fopen(temporary.c_str(), "wb"));
-    expects(file != nullptr, errc::bad_file, path.string(), ": cannot be written (does its folder exist?)");
-    whole = true;
-    for (const auto part : parts)
-      whole = whole && (part.empty() || std::fwrite(part.data(), 1, part.size(), file.get()) == part.size());
-    whole = std::fflush(file.get()) == 0 && whole;
-  }
-  std::error_code trouble;
-  if (whole) std::filesystem::rename(temporary, path, trouble);
-  if (!whole || trouble) {
-    std::error_code ignored;
-    std::filesystem::remove(temporary, ignored);
-    fail(errc::bad_file, path.string(), ": writing failed", whole ? ": " + trouble.message() : " (disk full?)");
-  }
+  file_writer file(path);
+  for (const auto part : parts) file.append(part);
+  file.finish();
 }
 
 inline void write_file(const std::filesystem::path& path, std::initializer_list<std::span<const std::byte>> parts) {

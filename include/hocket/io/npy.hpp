@@ -11,17 +11,18 @@
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
-#include <hocket/core/buffer.hpp>
-#include <hocket/core/dtype.hpp>
-#include <hocket/core/error.hpp>
-#include <hocket/core/view.hpp>
-#include <hocket/io/file.hpp>
 #include <limits>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <hocket/core/buffer.hpp>
+#include <hocket/core/dtype.hpp>
+#include <hocket/core/error.hpp>
+#include <hocket/core/view.hpp>
+#include <hocket/io/file.hpp>
 
 namespace hocket::io {
 
@@ -270,17 +271,18 @@ std::vector<T> read_npy_values(const std::filesystem::path& path, std::size_t ex
   return std::vector<T>(first, first + array.size());
 }
 
-/// Writes a view of float, double, std::complex<float> or std::complex<double> in C order.
-template <class T, std::size_t Rank>
-void write_npy(const std::filesystem::path& path, const view<T, Rank>& values) {
-  using Element = std::remove_cv_t<T>;
+namespace detail {
+
+/// What stands before the elements of a C-order array.
+template <class Element, std::size_t Rank>
+std::string npy_header_of(const std::array<std::size_t, Rank>& extents) {
   static_assert(is_real_scalar<Element> || dtype_of<Element> != dtype::f32, "float, double or their complex forms");
   constexpr std::string_view descr = dtype_of<Element> == dtype::f32   ? "<f4"
                                      : dtype_of<Element> == dtype::f64 ? "<f8"
                                      : dtype_of<Element> == dtype::c64 ? "<c8"
                                                                        : "<c16";
   std::string literal = text("{'descr': '", descr, "', 'fortran_order': False, 'shape': (");
-  for (std::size_t d = 0; d < Rank; ++d) literal += text(d ? ", " : "", values.extent(d));
+  for (std::size_t d = 0; d < Rank; ++d) literal += text(d ? ", " : "", extents[d]);
   literal += Rank == 1 ? ",), }" : "), }";
   // The data start at a multiple of 64 bytes, as numpy's own writer does, so that the file can be mapped.
   const std::size_t unpadded = 10 + literal.size() + 1;
@@ -289,8 +291,42 @@ void write_npy(const std::filesystem::path& path, const view<T, Rank>& values) {
   std::string header = {static_cast<char>(0x93), 'N', 'U', 'M', 'P', 'Y', 1, 0};
   header += static_cast<char>(literal.size() & 0xFF);
   header += static_cast<char>(literal.size() >> 8);
-  header += literal;
+  return header + literal;
+}
 
+}  // namespace detail
+
+/// An array (rows, columns) that is written some rows at a time: one that need not fit into memory.
+template <Real T>
+class npy_rows_writer {
+ public:
+  npy_rows_writer(const std::filesystem::path& path, std::size_t rows, std::size_t columns)
+      : file_(path), rows_left_(rows), columns_(columns) {
+    const std::string header = detail::npy_header_of<T>(std::array{rows, columns});
+    file_.append(std::as_bytes(std::span(header)));
+  }
+  void append(const view<const T, 2>& rows) {
+    expects(rows.extent(1) == columns_ && rows.extent(0) <= rows_left_ && rows.dense(), errc::unsupported_shape,
+            "npy_rows_writer: ", to_text(rows.extents()), " where ", rows_left_, " rows of ", columns_, " are left");
+    file_.append(std::as_bytes(std::span(rows.data(), rows.size())));
+    rows_left_ -= rows.extent(0);
+  }
+  /// The file appears under its name.
+  void finish() {
+    expects(rows_left_ == 0, errc::unsupported_shape, "npy_rows_writer: ", rows_left_, " rows are missing");
+    file_.finish();
+  }
+
+ private:
+  file_writer file_;
+  std::size_t rows_left_, columns_;
+};
+
+/// Writes a view of float, double, std::complex<float> or std::complex<double> in C order.
+template <class T, std::size_t Rank>
+void write_npy(const std::filesystem::path& path, const view<T, Rank>& values) {
+  using Element = std::remove_cv_t<T>;
+  const std::string header = detail::npy_header_of<Element>(values.extents());
   std::vector<Element> packed;
   std::span<const Element> elements(values.data(), values.size());
   if (!values.dense()) {

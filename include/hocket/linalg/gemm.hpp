@@ -89,3 +89,10 @@ void gemm(T alpha, view<const T, 2> a, transpose turn_a, view<const T, 2> b, tra
 }
 
 }  // namespace hocket::linalg
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in linalg/instances.cpp
+namespace hocket::linalg {
+HOCKET_LINALG_INSTANCE class gemm_plan<float>;
+HOCKET_LINALG_INSTANCE class gemm_plan<double>;
+}  // namespace hocket::linalg
+#endif

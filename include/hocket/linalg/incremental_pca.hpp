@@ -101,3 +101,10 @@ class incremental_pca {
 };
 
 }  // namespace hocket::linalg
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in linalg/instances.cpp
+namespace hocket::linalg {
+HOCKET_LINALG_INSTANCE class incremental_pca<float>;
+HOCKET_LINALG_INSTANCE class incremental_pca<double>;
+}  // namespace hocket::linalg
+#endif

@@ -170,3 +170,18 @@ void pca_inverse_transform(const pca_model<T>& model, view<const T, 2> scores, v
 }
 
 }  // namespace hocket::linalg
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in linalg/instances.cpp
+namespace hocket::linalg {
+HOCKET_LINALG_INSTANCE pca_model<float> pca_fit<float>(view<const float, 2>, const pca_options&, const cpu&);
+HOCKET_LINALG_INSTANCE pca_model<double> pca_fit<double>(view<const double, 2>, const pca_options&, const cpu&);
+HOCKET_LINALG_INSTANCE void pca_transform<float>(const pca_model<float>&, view<const float, 2>, view<float, 2>,
+                                                 const gemm_options&, const cpu&);
+HOCKET_LINALG_INSTANCE void pca_transform<double>(const pca_model<double>&, view<const double, 2>, view<double, 2>,
+                                                  const gemm_options&, const cpu&);
+HOCKET_LINALG_INSTANCE void pca_inverse_transform<float>(const pca_model<float>&, view<const float, 2>, view<float, 2>,
+                                                         const gemm_options&, const cpu&);
+HOCKET_LINALG_INSTANCE void pca_inverse_transform<double>(const pca_model<double>&, view<const double, 2>,
+                                                          view<double, 2>, const gemm_options&, const cpu&);
+}  // namespace hocket::linalg
+#endif

@@ -125,6 +125,8 @@ struct protocol {
   std::optional<std::int64_t> tuning_trials{};  ///< configurations tried; equal for all methods of a family
   std::string family{};                         ///< comparisons that share one Holm correction
   std::optional<std::int64_t> folds{};
+  std::optional<double>
+      margin{};  ///< declared before the run: differences within it count as equivalent; else the report's
   std::vector<std::string> notes{};
 };
 

@@ -36,7 +36,7 @@ requires std::same_as<std::remove_const_t<Self>, protocol>
 void members(Self& s, Visit&& v) {
   v("task", s.task, true), v("split_unit", s.split_unit, true), v("selection_split", s.selection_split, true);
   v("test_split", s.test_split, true), v("tuning_trials", s.tuning_trials, false), v("family", s.family, true);
-  v("folds", s.folds, false), v("notes", s.notes, false);
+  v("folds", s.folds, false), v("margin", s.margin, false), v("notes", s.notes, false);
 }
 template <class Self, class Visit>
 requires std::same_as<std::remove_const_t<Self>, data_use>

@@ -8,11 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <vector>
 
+#include <hocket/core/tensor.hpp>
 #include <hocket/io/safetensors.hpp>
 #include <hocket/nn/optimizer.hpp>
 #include <hocket/nn/parameter.hpp>
@@ -30,6 +32,8 @@ struct training_run {
   tape<T>* replay = nullptr;  ///< any of the run's tapes: its seed and step make the masks
   epoch_sampler* sampler = nullptr;
   early_stopping* stopping = nullptr;
+  std::span<double> tallies = {};    ///< sums of the caller's, kept bit by bit
+  std::span<tensor<T>> arrays = {};  ///< matrices of the caller's: the weights of the best evaluation
 };
 
 namespace detail {
@@ -66,6 +70,11 @@ void visit_numbers(training_run<T>& run, Visit&& f) {
     run.stopping->best_evaluation = best_evaluation;
     run.stopping->best = std::bit_cast<double>(best);
   }
+  for (std::size_t i = 0; i < run.tallies.size(); ++i) {
+    std::uint64_t bits = std::bit_cast<std::uint64_t>(run.tallies[i]);
+    f(text("tally.", i), bits);
+    run.tallies[i] = std::bit_cast<double>(bits);
+  }
 }
 
 /// f(name, data, rows, columns) for every array of a run.
@@ -78,6 +87,8 @@ void visit_arrays(training_run<T>& run, Visit&& f) {
     if (!slot.first.empty()) f("first." + name, slot.first.data(), slot.weight->rows(), slot.weight->columns());
     if (!slot.second.empty()) f("second." + name, slot.second.data(), slot.weight->rows(), slot.weight->columns());
   }
+  for (std::size_t i = 0; i < run.arrays.size(); ++i)
+    f(text("array.", i), run.arrays[i].data(), run.arrays[i].extent(0), run.arrays[i].extent(1));
 }
 
 inline constexpr std::string_view checkpoint_format = "hocket.training.1";
@@ -146,3 +157,12 @@ void load_checkpoint(const std::filesystem::path& path, training_run<T> run) {
 }
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE void save_checkpoint<float>(const std::filesystem::path&, training_run<float>);
+HOCKET_NN_INSTANCE void save_checkpoint<double>(const std::filesystem::path&, training_run<double>);
+HOCKET_NN_INSTANCE void load_checkpoint<float>(const std::filesystem::path&, training_run<float>);
+HOCKET_NN_INSTANCE void load_checkpoint<double>(const std::filesystem::path&, training_run<double>);
+}  // namespace hocket::nn
+#endif

@@ -319,3 +319,16 @@ class encoder {
 };
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE bool load_encoder<float>(const encoder_config&, const io::safetensors_file&, parameter_set<float>&,
+                                            bool);
+HOCKET_NN_INSTANCE bool load_encoder<double>(const encoder_config&, const io::safetensors_file&, parameter_set<double>&,
+                                             bool);
+HOCKET_NN_INSTANCE void make_encoder<float>(const encoder_config&, bool, std::uint64_t, parameter_set<float>&);
+HOCKET_NN_INSTANCE void make_encoder<double>(const encoder_config&, bool, std::uint64_t, parameter_set<double>&);
+HOCKET_NN_INSTANCE class encoder<float>;
+HOCKET_NN_INSTANCE class encoder<double>;
+}  // namespace hocket::nn
+#endif

@@ -237,3 +237,14 @@ logistic_model fit_logistic_regression(const cpu& device, const view<const T, 2>
 }
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE logistic_model fit_logistic_regression<float>(const cpu&, const view<const float, 2>&,
+                                                                 std::span<const std::uint32_t>, std::size_t,
+                                                                 const logistic_options&);
+HOCKET_NN_INSTANCE logistic_model fit_logistic_regression<double>(const cpu&, const view<const double, 2>&,
+                                                                  std::span<const std::uint32_t>, std::size_t,
+                                                                  const logistic_options&);
+}  // namespace hocket::nn
+#endif

@@ -99,7 +99,6 @@ struct demands {
   // the other, by several threads at once, and the blocks of consecutive operations stay in a thread's cache.
   bool forward_by_rows = false, backward_by_rows = false;
   extent over{0};                ///< the rows that are cut into blocks
-  bool whole = false;            ///< finish() reads whole inputs and the output's gradient
   bool ends_run = false;         ///< finish() runs before the next operation
   std::size_t worker_bytes = 0;  ///< scratch that one thread needs for a block
   std::size_t block_sums = 0;    ///< elements that the backward pass leaves for each block; finish() sums them

@@ -2,9 +2,11 @@
 // its moments; it clears the gradient, allocates nothing, and gives the same bits for any number of threads.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -68,7 +70,8 @@ class optimizer {
   struct slot {
     parameter<T>* weight;
     double decay, rate_factor;
-    buffer<T> first, second;  ///< moments; SGD without momentum has none, with it the first only
+    buffer<T> first, second;            ///< moments; SGD without momentum has none, with it the first only
+    buffer<std::uint8_t> resting = {};  ///< of Adam: which runs of elements have zero moments (kernels/optimizer_step)
   };
 
   explicit optimizer(const optimizer_options& options = {}, const cpu& device = {})
@@ -95,6 +98,7 @@ class optimizer {
     const bool adam = options_.rule != update_rule::sgd;
     if (adam || options_.momentum > 0) one.first = buffer<T>(weight.size());
     if (adam) one.second = buffer<T>(weight.size());
+    if (adam) one.resting = buffer<std::uint8_t>(kernels::optimizer_step::resting_runs(weight.size()));
     weight.gradient();  // takes its memory now
     const std::size_t tiles = kernels::optimizer_step::tiles_of(weight.size());
     if (tiles > work_.size()) work_ = buffer<double>(tiles);
@@ -129,20 +133,38 @@ class optimizer {
             device_, {rate, options_.momentum, each.decay, gradient_scale, options_.nesterov, steps_ == 1}, w.size(), p,
             g, each.first.empty() ? nullptr : each.first.data(), true);
       else
-        kernels::optimizer_step::adam<T>(device_,
-                                         {rate, options_.beta1, options_.beta2, options_.eps, each.decay,
-                                          gradient_scale, options_.rule == update_rule::adamw, steps_},
-                                         w.size(), p, g, each.first.data(), each.second.data(), true);
+        adam(each, rate, gradient_scale, p, g);
     }
   }
 
   const optimizer_options& options() const { return options_; }
   std::size_t steps() const { return steps_; }
-  /// For checkpoints.
-  std::vector<slot>& slots() { return slots_; }
+  /// For checkpoints, which may change moments.
+  std::vector<slot>& slots() {
+    for (slot& each : slots_) std::fill(each.resting.begin(), each.resting.end(), std::uint8_t{0});
+    return slots_;
+  }
   void resume_at(std::size_t steps) { steps_ = steps; }
 
  private:
+  void adam(slot& each, double rate, double gradient_scale, T* p, T* g) {
+    const kernels::optimizer_step::adam_settings how{rate,
+                                                     options_.beta1,
+                                                     options_.beta2,
+                                                     options_.eps,
+                                                     each.decay,
+                                                     gradient_scale,
+                                                     options_.rule == update_rule::adamw,
+                                                     steps_};
+    const bool may_rest = options_.eps > 0 && (options_.rule == update_rule::adamw || each.decay == 0);
+    T *const m = each.first.data(), *const v = each.second.data();
+    const std::size_t n = each.weight->size();
+    if (may_rest)
+      kernels::optimizer_step::adam<T>(device_, how, n, p, g, m, v, true, each.resting.data());
+    else
+      kernels::optimizer_step::adam<T>(device_, how, n, p, g, m, v, true);
+  }
+
   optimizer_options options_;
   cpu device_;
   std::vector<slot> slots_;
@@ -151,3 +173,10 @@ class optimizer {
 };
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE class optimizer<float>;
+HOCKET_NN_INSTANCE class optimizer<double>;
+}  // namespace hocket::nn
+#endif

@@ -135,3 +135,18 @@ class sequence_classifier {
 };
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE bool load_classifier<float>(const encoder_config&, const classifier_options&,
+                                               const io::safetensors_file&, std::uint64_t, parameter_set<float>&);
+HOCKET_NN_INSTANCE bool load_classifier<double>(const encoder_config&, const classifier_options&,
+                                                const io::safetensors_file&, std::uint64_t, parameter_set<double>&);
+HOCKET_NN_INSTANCE void make_classifier<float>(const encoder_config&, const classifier_options&, std::uint64_t,
+                                               parameter_set<float>&);
+HOCKET_NN_INSTANCE void make_classifier<double>(const encoder_config&, const classifier_options&, std::uint64_t,
+                                                parameter_set<double>&);
+HOCKET_NN_INSTANCE class sequence_classifier<float>;
+HOCKET_NN_INSTANCE class sequence_classifier<double>;
+}  // namespace hocket::nn
+#endif

@@ -513,3 +513,10 @@ class tape {
 
 #include <hocket/nn/tape_compile.hpp>
 #include <hocket/nn/tape_run.hpp>
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE class tape<float>;
+HOCKET_NN_INSTANCE class tape<double>;
+}  // namespace hocket::nn
+#endif

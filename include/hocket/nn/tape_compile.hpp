@@ -281,20 +281,11 @@ void tape<T>::place_gradients() {
 /// run's borders lives as long as the run. What lives within one run needs rows for one block only, for each worker.
 template <Real T>
 void tape<T>::settle_lifetimes() {
-  std::vector<char> whole(buffers_.size(), 0);
-  for (const node& n : nodes_) {
-    if (!n.needs.whole || n.backward_step == none) continue;
-    const auto mark = [&](std::size_t block) {
-      if (block != none) whole[block] = 1;
-    };
-    for (const value& v : n.inputs) mark(entries_[v.index].back_block);
-    mark(entries_[n.output.index].gradient_block);
-  }
   for (std::size_t b = 0; b < buffers_.size(); ++b) {
     planned_matrix& each = buffers_[b];
     const step_run* home = nullptr;
     for (const step_run& run : runs_) {
-      if (!run.by_rows || whole[b] || each.row_bytes == 0 || !(each.rows == run.over)) continue;
+      if (!run.by_rows || each.row_bytes == 0 || !(each.rows == run.over)) continue;
       const bool inside = std::all_of(each.memory.alive.begin(), each.memory.alive.end(), [&](const lifetime& life) {
         return run.first <= life.first && life.last <= run.last;
       });

@@ -35,14 +35,18 @@ inline constexpr const char *config_file = "adapter_config.json", *weights_file 
 struct adapter_notes {
   nn::classifier_pooling pooling = nn::classifier_pooling::pooler;
   std::vector<std::string> labels = {};  ///< names of the classes, in their order
+  std::size_t max_length = 0;            ///< tokens at which texts were cut; 0: not known
+  std::string base_sha256 = {};          ///< of the model's weights file; empty: not known
 };
 
-namespace detail {
-
+/// The notes as metadata of a safetensors file, and back; a file without them gives the defaults.
 inline io::tensor_metadata metadata_of(const adapter_notes& notes) {
-  return {{"format", "pt"},
-          {"hocket.pooling", std::string(hocket::name_of(notes.pooling))},
-          {"hocket.labels", json_list(notes.labels)}};
+  io::tensor_metadata all{{"format", "pt"},
+                          {"hocket.pooling", std::string(hocket::name_of(notes.pooling))},
+                          {"hocket.labels", detail::json_list(notes.labels)}};
+  if (notes.max_length > 0) all.push_back({"hocket.max_length", text(notes.max_length)});
+  if (!notes.base_sha256.empty()) all.push_back({"hocket.base_sha256", notes.base_sha256});
+  return all;
 }
 inline adapter_notes notes_of(const io::safetensors_file& file) {
   adapter_notes notes;
@@ -58,8 +62,15 @@ inline adapter_notes notes_of(const io::safetensors_file& file) {
     list.root().require(io::json_kind::array);
     for (std::size_t i = 0; i < list.root().size(); ++i) notes.labels.push_back(list.root().at(i).as_string());
   }
+  if (const std::string* const length = file.metadata("hocket.max_length")) {
+    const io::json_file number(*length, file.source() + ": hocket.max_length");
+    notes.max_length = number.root().as_size();
+  }
+  if (const std::string* const digest = file.metadata("hocket.base_sha256")) notes.base_sha256 = *digest;
   return notes;
 }
+
+namespace detail {
 
 /// A tensor of a file and the weight of a set that it is. A vector has one dimension there and is one row here.
 struct tensor_place {
@@ -198,7 +209,7 @@ inline std::vector<adapter_folder> open_adapters(const std::filesystem::path& fo
   for (const auto& place : places) {
     adapter_folder one{place, read_adapter_config(place / config_file, adapter, model), {}, 0};
     const io::safetensors_file file(place / weights_file);
-    one.notes = detail::notes_of(file);
+    one.notes = notes_of(file);
     for (const auto& tensor : file.tensors())
       if (one.config.head && tensor.rank() == 2 && tensor.name.ends_with(text(nn::classifier_head, ".weight")))
         one.labels = tensor.extents[0];
@@ -301,3 +312,29 @@ combined read_adapters(const std::filesystem::path& folder, const nn::encoder_co
 }
 
 }  // namespace hocket::peft
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in peft/instances.cpp
+namespace hocket::peft {
+HOCKET_PEFT_INSTANCE void write_adapter<float>(const std::filesystem::path&, const lora&, const nn::encoder_config&,
+                                               nn::parameter_set<float>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<double>(const std::filesystem::path&, const lora&, const nn::encoder_config&,
+                                                nn::parameter_set<double>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<float>(const std::filesystem::path&, const prefix&, const nn::encoder_config&,
+                                               nn::parameter_set<float>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<double>(const std::filesystem::path&, const prefix&, const nn::encoder_config&,
+                                                nn::parameter_set<double>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<float>(const std::filesystem::path&, const combined&, const nn::encoder_config&,
+                                               nn::parameter_set<float>&, const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void write_adapter<double>(const std::filesystem::path&, const combined&,
+                                                const nn::encoder_config&, nn::parameter_set<double>&,
+                                                const adapter_notes&, const std::string&);
+HOCKET_PEFT_INSTANCE void read_adapter<float>(const adapter_folder&, const nn::encoder_config&,
+                                              nn::parameter_set<float>&);
+HOCKET_PEFT_INSTANCE void read_adapter<double>(const adapter_folder&, const nn::encoder_config&,
+                                               nn::parameter_set<double>&);
+HOCKET_PEFT_INSTANCE combined read_adapters<float>(const std::filesystem::path&, const nn::encoder_config&,
+                                                   nn::parameter_set<float>&, const std::string&);
+HOCKET_PEFT_INSTANCE combined read_adapters<double>(const std::filesystem::path&, const nn::encoder_config&,
+                                                    nn::parameter_set<double>&, const std::string&);
+}  // namespace hocket::peft
+#endif

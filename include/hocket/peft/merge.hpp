@@ -62,10 +62,10 @@ class merged_lora {
 
 /// Writes a model with its adapters merged as one file by transformers' names: BertForSequenceClassification's where
 /// there is a head, otherwise BertModel's. The set is as it was afterwards. Throws bad_option for a prefix: rows before
-/// a text are no part of a weight.
+/// a text are no part of a weight. `metadata` stands in the file's header beside the format.
 template <Real T>
 void write_merged(const std::filesystem::path& path, const combined& methods, const nn::encoder_config& config,
-                  nn::parameter_set<T>& weights) {
+                  nn::parameter_set<T>& weights, const io::tensor_metadata& metadata = {{"format", "pt"}}) {
   merged_lora<T> terms;
   std::string head = std::string(nn::classifier_head);
   for (const auto& each : methods.methods)
@@ -86,7 +86,18 @@ void write_merged(const std::filesystem::path& path, const combined& methods, co
     add(text(classifies ? "bert." : "", each.name), each.name, is_vector(each.name));
   if (classifies)
     for (const char* part : {".weight", ".bias"}) add(text(nn::classifier_head, part), head + part, part[1] == 'b');
-  io::write_safetensors(path, tensors, {{"format", "pt"}});
+  io::write_safetensors(path, tensors, metadata);
 }
 
 }  // namespace hocket::peft
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in peft/instances.cpp
+namespace hocket::peft {
+HOCKET_PEFT_INSTANCE class merged_lora<float>;
+HOCKET_PEFT_INSTANCE class merged_lora<double>;
+HOCKET_PEFT_INSTANCE void write_merged<float>(const std::filesystem::path&, const combined&, const nn::encoder_config&,
+                                              nn::parameter_set<float>&, const io::tensor_metadata&);
+HOCKET_PEFT_INSTANCE void write_merged<double>(const std::filesystem::path&, const combined&, const nn::encoder_config&,
+                                               nn::parameter_set<double>&, const io::tensor_metadata&);
+}  // namespace hocket::peft
+#endif

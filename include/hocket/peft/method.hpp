@@ -235,3 +235,10 @@ void join_head(std::string_view adapter, additions<T>& into) {
 }
 
 }  // namespace hocket::peft
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in peft/instances.cpp
+namespace hocket::peft {
+HOCKET_PEFT_INSTANCE class additions<float>;
+HOCKET_PEFT_INSTANCE class additions<double>;
+}  // namespace hocket::peft
+#endif

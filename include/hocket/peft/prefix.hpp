@@ -145,3 +145,16 @@ void initialise_from_text(const prefix& method, const nn::encoder_config& config
 }
 
 }  // namespace hocket::peft
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in peft/instances.cpp
+namespace hocket::peft {
+HOCKET_PEFT_INSTANCE tensor<float> prefix_rows<float>(const prefix&, const nn::encoder_config&,
+                                                      nn::parameter_set<float>&);
+HOCKET_PEFT_INSTANCE tensor<double> prefix_rows<double>(const prefix&, const nn::encoder_config&,
+                                                        nn::parameter_set<double>&);
+HOCKET_PEFT_INSTANCE void initialise_from_text<float>(const prefix&, const nn::encoder_config&,
+                                                      nn::parameter_set<float>&, std::span<const std::uint32_t>);
+HOCKET_PEFT_INSTANCE void initialise_from_text<double>(const prefix&, const nn::encoder_config&,
+                                                       nn::parameter_set<double>&, std::span<const std::uint32_t>);
+}  // namespace hocket::peft
+#endif

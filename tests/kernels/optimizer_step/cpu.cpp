@@ -1,6 +1,8 @@
 // Steps of SGD and Adam against the definitions over several steps: every setting, awkward sizes, every instruction
 // set, threads; and the norm.
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <initializer_list>
 #include <vector>
 
@@ -113,4 +115,36 @@ TEST_CASE("long runs are cut into tiles that threads do not change; the norm is 
   for (const float x : g) sum += static_cast<long double>(x) * static_cast<long double>(x);
   CHECK(std::abs(static_cast<double>(static_cast<long double>(norms[0]) - sum)) <=
         rounding<double>(static_cast<double>(n) / 2 * static_cast<double>(sum)));
+}
+
+TEMPLATE_TEST_CASE("runs that rest have the bits of those that do not", "[optimizer_step]", float, double) {
+  using T = TestType;
+  for (const isa level : {isa::baseline, isa::avx2, isa::avx512}) {
+    if (level > machine_isa()) continue;
+    limit_isa(level);
+    for (const std::size_t n : {std::size_t{0}, std::size_t{1}, steps::resting_run - 1, steps::resting_run + 1,
+                                5 * steps::resting_run, steps::elements_per_tile + 3 * steps::resting_run + 7})
+      for (const double decay : {0.0, 0.1}) {
+        auto p = values<T>(n, 1), q = p;
+        std::vector<T> m(n), v(n), m2(n), v2(n);
+        std::vector<std::uint8_t> resting(steps::resting_runs(n));
+        for (std::size_t t = 1; t <= rounds; ++t) {
+          // Elements that move lie in every third run; a later step wakes others, with one number in the middle or at
+          // the end.
+          std::vector<T> g(n, T{0});
+          for (std::size_t i = 0; i < n; ++i)
+            if (i / steps::resting_run % 3 == 1) g[i] = static_cast<T>(philox(t).normal_at(i));
+          if (t == 3 && n > 0) g[n - 1] = g[n / 2] = T(0.5);
+          if (n > 2 && t == 2) g[0] = T(-0.0);
+          auto h = g;
+          const steps::adam_settings s{0.01, 0.9, 0.99, 1e-6, decay, 0.5, true, t};
+          steps::adam<T>(cpu{1}, s, n, p.data(), g.data(), m.data(), v.data(), true);
+          steps::adam<T>(cpu{2}, s, n, q.data(), h.data(), m2.data(), v2.data(), true, resting.data());
+          CHECK((p == q && m == m2 && v == v2 && g == h));
+        }
+        const std::size_t asleep = static_cast<std::size_t>(std::count(resting.begin(), resting.end(), 1));
+        if (n >= 5 * steps::resting_run) CHECK((asleep > 0 && asleep < resting.size()));
+      }
+  }
+  limit_isa(machine_isa());
 }

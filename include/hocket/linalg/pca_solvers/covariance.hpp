@@ -12,7 +12,7 @@ struct covariance_solver {
   static leading_spectrum<T> solve(centred_matrix<T>& x, std::size_t k, const pca_options& options) {
     std::vector<double> vectors;
     leading_spectrum<T> result = detail::squared_spectrum<T>(
-        x.columns(), k, options, "covariance", [&] { return normal_matrix(x, {options.gemm}); }, vectors);
+        x.columns(), k, options, "covariance", [&] { return normal_matrix(x); }, vectors);
     result.rows.assign(vectors.size(), T(0));
     std::transform(vectors.begin(), vectors.end(), result.rows.begin(), [](double v) { return static_cast<T>(v); });
     for (double& square : result.squares) square = std::max(square, 0.0);

@@ -14,7 +14,7 @@ struct gram_solver {
     const std::size_t n = x.rows(), d = x.columns();
     std::vector<double> left;
     leading_spectrum<T> result = detail::squared_spectrum<T>(
-        n, k, options, "Gram matrix", [&] { return outer_matrix(x, {options.gemm}); }, left);
+        n, k, options, "Gram matrix", [&] { return outer_matrix(x); }, left);
 
     const double floor = result.squares[0] * static_cast<double>(std::numeric_limits<T>::epsilon()) *
                          static_cast<double>(std::max(n, d));

@@ -296,3 +296,28 @@ value matmul(tape<T>& t, value a, value b, bool turned = false) {
 }
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE value reshape<float>(tape<float>&, value, std::size_t);
+HOCKET_NN_INSTANCE value reshape<double>(tape<double>&, value, std::size_t);
+HOCKET_NN_INSTANCE value slice_columns<float>(tape<float>&, value, std::size_t, std::size_t);
+HOCKET_NN_INSTANCE value slice_columns<double>(tape<double>&, value, std::size_t, std::size_t);
+HOCKET_NN_INSTANCE value slice_rows<float>(tape<float>&, value, std::size_t, std::size_t);
+HOCKET_NN_INSTANCE value slice_rows<double>(tape<double>&, value, std::size_t, std::size_t);
+HOCKET_NN_INSTANCE value concat_columns<float>(tape<float>&, const std::vector<value>&);
+HOCKET_NN_INSTANCE value concat_columns<double>(tape<double>&, const std::vector<value>&);
+HOCKET_NN_INSTANCE value concat_rows<float>(tape<float>&, const std::vector<value>&);
+HOCKET_NN_INSTANCE value concat_rows<double>(tape<double>&, const std::vector<value>&);
+HOCKET_NN_INSTANCE value gather<float>(tape<float>&, value, index_input);
+HOCKET_NN_INSTANCE value gather<double>(tape<double>&, value, index_input);
+HOCKET_NN_INSTANCE value sum<float>(tape<float>&, value);
+HOCKET_NN_INSTANCE value sum<double>(tape<double>&, value);
+HOCKET_NN_INSTANCE value mean<float>(tape<float>&, value);
+HOCKET_NN_INSTANCE value mean<double>(tape<double>&, value);
+HOCKET_NN_INSTANCE value row_sums<float>(tape<float>&, value);
+HOCKET_NN_INSTANCE value row_sums<double>(tape<double>&, value);
+HOCKET_NN_INSTANCE value matmul<float>(tape<float>&, value, value, bool);
+HOCKET_NN_INSTANCE value matmul<double>(tape<double>&, value, value, bool);
+}  // namespace hocket::nn
+#endif

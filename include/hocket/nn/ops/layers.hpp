@@ -104,7 +104,7 @@ class layer_norm_op final : public op<T> {
     }
   }
   void finish(const frame<T>& f, std::size_t blocks) const noexcept override {
-    for (const std::size_t k : {1, 2})
+    for (const std::size_t k : {std::size_t{1}, std::size_t{2}})
       if (f.wants(k)) add_block_sums(f, blocks, (k - 1) * columns_, columns_, f.gradient(k).data(), f.beta(k) != 0);
   }
 
@@ -470,3 +470,16 @@ value pooled(tape<T>& t, sequences batch, value x, pool kind) {
 }
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE value embedding<float>(tape<float>&, const std::vector<table_lookup>&);
+HOCKET_NN_INSTANCE value embedding<double>(tape<double>&, const std::vector<table_lookup>&);
+HOCKET_NN_INSTANCE value layer_norm<float>(tape<float>&, value, value, value, double);
+HOCKET_NN_INSTANCE value layer_norm<double>(tape<double>&, value, value, value, double);
+HOCKET_NN_INSTANCE value attention<float>(tape<float>&, sequences, const attention_inputs&, const attention_options&);
+HOCKET_NN_INSTANCE value attention<double>(tape<double>&, sequences, const attention_inputs&, const attention_options&);
+HOCKET_NN_INSTANCE value pooled<float>(tape<float>&, sequences, value, pool);
+HOCKET_NN_INSTANCE value pooled<double>(tape<double>&, sequences, value, pool);
+}  // namespace hocket::nn
+#endif

@@ -94,3 +94,11 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
 }
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE value linear<float>(tape<float>&, value, const std::vector<linear_weights>&, const linear_options&);
+HOCKET_NN_INSTANCE value linear<double>(tape<double>&, value, const std::vector<linear_weights>&,
+                                        const linear_options&);
+}  // namespace hocket::nn
+#endif

@@ -88,12 +88,8 @@ class linear_op final : public op<T> {
     if (wanted.any() && options_.act != activation::none) d.kept.push_back({rows_, columns_, p.output_storage()});
     d.over = rows_;
     d.forward_by_rows = d.backward_by_rows = true;
-    d.ends_run = wanted.weights;
-    d.whole = wanted.weights && !tiles();  // finish() multiplies whole matrices
-    if (wanted.weights && tiles())
-      d.backward_scratch = factors_of(p).all / sizeof(T);
-    else if (wanted.weights && gradient_apart(p.output_storage(), d.pass_through != no_input))
-      d.backward_scratch = p.most(rows_) * columns_;
+    d.ends_run = wanted.weights;  // so that its factors are used while they are in cache
+    if (wanted.weights) d.backward_scratch = factors_of(p).all / sizeof(T);
     request_packs(p, d);
     d.worker_bytes = layout_of(p.most_in_block(rows_), wanted, p.output_storage(), d.pass_through != no_input).all;
     return d;
@@ -136,33 +132,39 @@ class linear_op final : public op<T> {
   struct layout {
     std::size_t left = 0, narrow = 0, block = 0, masks = 0, rows = 0, all = 0;
   };
-  /// Where a trained weight's gradient du' x takes its factors from, in bf16: a list of the blocks, of every block du
-  /// turned, of every block x. Bytes.
+  /// Where a trained weight's gradient du' x takes its factors from: a list of the blocks, of every block du turned, of
+  /// every block x in strips. Bytes.
   struct factors {
     std::size_t left = 0, right = 0, all = 0;
   };
+  /// A block's factors.
+  struct block_factors {
+    std::byte *left, *right;
+  };
+  /// Of products in bf16 a block has whole steps of 32 rows, filled up with zeros; otherwise its own rows, and the
+  /// lines of du a gap, so that they do not all meet in the same sets of a cache.
+  static constexpr std::size_t gap = alignment / sizeof(T);
+  precision gradient_kind() const { return term_kind(); }
+  std::size_t left_bytes_of(std::size_t rows) const {
+    return tiles() ? kernels::packed_gemm::left_bytes(precision::bf16, columns_, rows) : rows * columns_ * sizeof(T);
+  }
+  std::size_t right_bytes_of(std::size_t rows) const {
+    return kernels::packed_gemm::strips_of<T>(in_) * kernels::packed_gemm::strip_bytes<T>(gradient_kind(), rows);
+  }
   template <class Asked>
   factors factors_of(const Asked& asked) const {
-    namespace pg = kernels::packed_gemm;
-    const std::size_t blocks = asked.most_blocks_of(rows_), steps = asked.most(rows_) / 32 + blocks;
+    const std::size_t blocks = asked.most_blocks_of(rows_), rows = asked.most(rows_),
+                      units = tiles() ? rows / 32 + blocks : rows + blocks * gap, unit = tiles() ? 32 : 1;
     factors at;
-    at.left = pg::rounded_up(blocks * sizeof(row_block), alignment);
-    at.right = at.left + steps * pg::left_bytes(precision::bf16, columns_, 32);
-    at.all = at.right + steps * pg::packed_bytes<float>(precision::bf16, in_, 32);
+    at.left = kernels::packed_gemm::rounded_up(blocks * sizeof(row_block), alignment);
+    at.right = kernels::packed_gemm::rounded_up(at.left + units * left_bytes_of(unit), alignment);
+    at.all = at.right + units * right_bytes_of(unit);
     return at;
   }
-  /// A block's factors. Blocks have whole steps of 32 rows, filled up with zeros.
-  struct block_factors {
-    kernels::packed_gemm::left left;
-    std::byte* right;
-  };
   block_factors factors_in(std::byte* scratch, const factors& at, const row_block& block,
                            std::size_t number) const noexcept {
-    namespace pg = kernels::packed_gemm;
-    const std::size_t step = block.first / 32 + number;
-    return {{precision::bf16, columns_, block.rows,
-             scratch + at.left + step * pg::left_bytes(precision::bf16, columns_, 32)},
-            scratch + at.right + step * pg::packed_bytes<float>(precision::bf16, in_, 32)};
+    const std::size_t units = tiles() ? block.first / 32 + number : block.first + number * gap, unit = tiles() ? 32 : 1;
+    return {scratch + at.left + units * left_bytes_of(unit), scratch + at.right + units * right_bytes_of(unit)};
   }
   /// What the backward pass is asked for.
   struct wishes {
@@ -239,8 +241,7 @@ class linear_op final : public op<T> {
   void chosen_gradients(const frame<T>& f, const T* du) const noexcept;
   void keep_factors(const frame<T>& f) const noexcept;
   void turn(const frame<T>& f, std::size_t first, std::size_t count, const T* du, std::size_t ld) const noexcept;
-  void weight_gradients(const frame<T>& f) const noexcept;
-  void weight_gradients_of_tiles(const frame<T>& f, std::size_t blocks) const noexcept;
+  void weight_gradients(const frame<T>& f, std::size_t blocks) const noexcept;
 
   std::vector<linear_group> groups_;
   std::vector<term_set> sets_;

@@ -64,7 +64,7 @@ auto linear_op<T>::layout_of(std::size_t rows, const wishes& wanted, storage kep
   at.block = take(pg::block_rows(rows) * width * sizeof(T));
   at.masks = take(options_.dropout > 0 ? rows * kernels::epilogue::dropout_group * sizeof(std::int32_t) : 0);
   const bool du_here = tiles() ? !chosen_.empty() : gradient_apart(kept, passed_on);
-  at.rows = take(wanted.any() && (tiles() || !wanted.weights) && du_here ? rows * columns_ * sizeof(T) : 0);
+  at.rows = take(wanted.any() && du_here ? rows * columns_ * sizeof(T) : 0);
   return at;
 }
 template <Real T>
@@ -199,14 +199,11 @@ void linear_op<T>::backward_from(const frame<T>& f) const noexcept {
   const layout at = layout_of(f);
   const std::size_t rows = f.block().rows, all = pg::strips_of<T>(columns_);
   std::fill_n(f.sums(), f.sums_per_block(), T{0});
-  if (wanted.weights && tiles()) keep_factors(f);
+  if (wanted.weights) keep_factors(f);
   // Where du is: null if in tiles alone.
   T* du = nullptr;
   if (gradient_apart(f.output_storage(), f.passes_on())) {
-    if (wanted.weights && !tiles())
-      du = f.backward_scratch() + f.block().first * columns_;
-    else if (!tiles() || !chosen_.empty())
-      du = reinterpret_cast<T*>(f.worker_scratch() + at.rows);
+    if (!tiles() || !chosen_.empty()) du = reinterpret_cast<T*>(f.worker_scratch() + at.rows);
   } else {
     du = f.output_gradient_rows();
   }
@@ -215,7 +212,7 @@ void linear_op<T>::backward_from(const frame<T>& f) const noexcept {
     if constexpr (std::is_same_v<T, float>)
       if (tiles())
         pg::pack_left<float>({options_.products, rows, columns_, f.worker_scratch() + at.left}, 0, rows, du, columns_);
-    if (wanted.weights && tiles()) turn(f, 0, columns_, du, columns_);
+    if (wanted.weights) turn(f, 0, columns_, du, columns_);
   } else {
     const auto drop = mask(f);
     share(f, (all + pair - 1) / pair, [&](std::size_t group, std::size_t worker) {
@@ -281,11 +278,11 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
         options_.act, mask(f),
         {rows, count, 0, dy + first, columns_, u ? u + first : nullptr, columns_, to, ld, sums, keep, masks});
   term_sums(f, to, ld, first, count);
+  if (wishes_of(f).weights) turn(f, first, count, to, ld);
   if constexpr (std::is_same_v<T, float>) {
     if (!tiles()) return;
     const pg::left tiles_of{options_.products, rows, columns_, f.worker_scratch() + at.left};
     pg::pack_left_step<float>(tiles_of, strip, count, to, ld);
-    if (wishes_of(f).weights) turn(f, first, count, to, ld);
   }
 }
 
@@ -293,31 +290,33 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
 template <Real T>
 void linear_op<T>::keep_factors(const frame<T>& f) const noexcept {
   namespace pg = kernels::packed_gemm;
-  if constexpr (std::is_same_v<T, float>) {
-    const factors at = factors_of(f);
-    auto* const scratch = reinterpret_cast<std::byte*>(f.backward_scratch());
-    reinterpret_cast<row_block*>(scratch)[f.block_number()] = f.block();
-    const std::size_t rows = f.block().rows;
-    std::byte* const to = factors_in(scratch, at, f.block(), f.block_number()).right;
-    share(f, pg::strips_of<float>(in_), [&](std::size_t strip, std::size_t) {
-      const std::size_t first = strip * width, count = std::min(width, in_ - first);
-      std::byte* const here = to + strip * pg::strip_bytes<float>(precision::bf16, rows);
+  auto* const scratch = reinterpret_cast<std::byte*>(f.backward_scratch());
+  reinterpret_cast<row_block*>(scratch)[f.block_number()] = f.block();
+  const std::size_t rows = f.block().rows;
+  std::byte* const to = factors_in(scratch, factors_of(f), f.block(), f.block_number()).right;
+  const std::size_t at_once = f.device().threads == 1 ? pg::rounded_up(in_, width) : width;
+  share(f, (in_ + at_once - 1) / at_once, [&](std::size_t part, std::size_t) {
+    const std::size_t first = part * at_once, count = std::min(at_once, in_ - first);
+    std::byte* const here = to + first / width * pg::strip_bytes<T>(gradient_kind(), rows);
+    if constexpr (std::is_same_v<T, float>)
       if (f.input_storage(0) == storage::bf16)
-        pg::pack_rows<bf16>(rows, count, f.template input_rows<bf16>(0) + first, in_, here);
-      else
-        pg::pack_rows<float>(rows, count, f.input_rows(0) + first, in_, here);
-    });
-  }
+        return pg::pack_rows<float, bf16>(precision::bf16, rows, count, f.template input_rows<bf16>(0) + first, in_,
+                                          here);
+    pg::pack_rows<T>(gradient_kind(), rows, count, f.input_rows(0) + first, in_, here);
+  });
 }
 
 /// Columns [first, first + count) of the block's du, at `du`, as the other factor.
 template <Real T>
 void linear_op<T>::turn(const frame<T>& f, std::size_t first, std::size_t count, const T* du,
                         std::size_t ld) const noexcept {
+  namespace pg = kernels::packed_gemm;
+  const std::size_t rows = f.block().rows;
+  std::byte* const to =
+      factors_in(reinterpret_cast<std::byte*>(f.backward_scratch()), factors_of(f), f.block(), f.block_number()).left;
   if constexpr (std::is_same_v<T, float>)
-    kernels::packed_gemm::pack_left_turned<float>(
-        factors_in(reinterpret_cast<std::byte*>(f.backward_scratch()), factors_of(f), f.block(), f.block_number()).left,
-        first, count, du, ld);
+    if (tiles()) return pg::pack_left_turned<float>({precision::bf16, columns_, rows, to}, first, count, du, ld);
+  pg::turn<T>(rows, count, du, ld, reinterpret_cast<T*>(to) + first * (rows + gap), rows + gap);
 }
 
 /// What columns [first, first + count) of du, at `du`, give to db of the terms.
@@ -425,75 +424,54 @@ void linear_op<T>::finish(const frame<T>& f, std::size_t blocks) const noexcept 
       }
     next += t.rank * count;
   });
-  if (!wanted.weights) return;
-  if (tiles())
-    weight_gradients_of_tiles(f, blocks);
-  else
-    weight_gradients(f);
+  if (wanted.weights) weight_gradients(f, blocks);
 }
 
 /// dW (+)= du' x, block after block, from the factors that the backward pass has kept.
 template <Real T>
-void linear_op<T>::weight_gradients_of_tiles(const frame<T>& f, std::size_t blocks) const noexcept {
+void linear_op<T>::weight_gradients(const frame<T>& f, std::size_t blocks) const noexcept {
   namespace pg = kernels::packed_gemm;
-  if constexpr (std::is_same_v<T, float>) {
-    constexpr std::size_t tall = 128;  // of x the strips of all blocks pass by once for so many rows of dW
-    const factors at = factors_of(f);
-    auto* const scratch = reinterpret_cast<std::byte*>(f.backward_scratch());
-    const auto* const rows_of = reinterpret_cast<const row_block*>(scratch);
-    const std::size_t strips = pg::strips_of<float>(in_), lines = (columns_ + tall - 1) / tall;
-    for_each_tile(
-        f.device(), lines * strips,
-        [&](std::size_t tile, std::size_t) {
-          const std::size_t strip = tile % strips, first = tile / strips * tall,
-                            rows = std::min(tall, columns_ - first), column = strip * width,
-                            count = std::min(width, in_ - column);
-          alignas(alignment) float c[tall * width];
-          if (blocks == 0) std::fill_n(c, rows * width, 0.0F);
-          {
-            const pg::tile_scope scope(precision::bf16);
-            for (std::size_t b = 0; b < blocks; ++b) {
-              const block_factors each = factors_in(scratch, at, rows_of[b], b);
-              const std::byte* const right = each.right + strip * pg::strip_bytes<float>(precision::bf16, each.left.k);
-              pg::product_tiles<float>(each.left, first, rows, right, c, b > 0, right);
-            }
+  constexpr std::size_t tall = 128;  // of x the strips of all blocks pass by once for so many rows of dW
+  const factors at = factors_of(f);
+  auto* const scratch = reinterpret_cast<std::byte*>(f.backward_scratch());
+  const auto* const block_of = reinterpret_cast<const row_block*>(scratch);
+  const std::size_t strips = pg::strips_of<T>(in_), lines = (columns_ + tall - 1) / tall;
+  for_each_tile(
+      f.device(), lines * strips,
+      [&](std::size_t tile, std::size_t) {
+        const std::size_t strip = tile % strips, first = tile / strips * tall, rows = std::min(tall, columns_ - first),
+                          column = strip * width, count = std::min(width, in_ - column);
+        alignas(alignment) T c[tall * width];
+        if (blocks == 0) std::fill_n(c, rows * width, T{0});
+        {
+          const pg::tile_scope scope(gradient_kind());
+          const auto strip_in = [&](std::size_t b) {
+            return factors_in(scratch, at, block_of[b], b).right +
+                   strip * pg::strip_bytes<T>(gradient_kind(), block_of[b].rows);
+          };
+          for (std::size_t b = 0; b < blocks; ++b) {
+            const std::size_t k = block_of[b].rows;
+            std::byte* const left = factors_in(scratch, at, block_of[b], b).left;
+            const std::byte *const right = strip_in(b), *const ahead = strip_in(std::min(b + 1, blocks - 1));
+            if constexpr (std::is_same_v<T, float>)
+              if (tiles())
+                pg::product_tiles<float>({precision::bf16, columns_, k, left}, first, rows, right, c, b > 0, ahead);
+            if (!tiles())
+              pg::product<T>(rows, k, reinterpret_cast<const T*>(left) + first * (k + gap), k + gap, right, c, b > 0,
+                             ahead);
           }
-          for (const auto& g : groups_) {
-            if (!f.wants(g.weight)) continue;
-            const std::size_t from = std::max(first, g.first), to = std::min(first + rows, g.first + g.count);
-            if (from >= to) continue;
-            float* const dw = f.gradient(g.weight).data() + (from - g.first) * in_ + column;
-            kernels::epilogue::forward_rows<float>(activation::none, {},
-                                                   {to - from, count, 0, c + (from - first) * width, width, nullptr,
-                                                    f.beta(g.weight) != 0 ? dw : nullptr, in_, nullptr, 0, dw, in_});
-          }
-        },
-        true);
-  }
-}
-
-/// dW (+)= du' x over all rows of the batch.
-template <Real T>
-void linear_op<T>::weight_gradients(const frame<T>& f) const noexcept {
-  constexpr std::size_t tall = 192, wide = 512;  // a tile of f32 is 384 KiB: it stays in L2
-  const auto x = f.input(0);
-  const T* const du =
-      gradient_apart(f.output_storage(), f.passes_on()) ? f.backward_scratch() : f.output_gradient().data();
-  for (const auto& g : groups_) {
-    if (!f.wants(g.weight)) continue;
-    const auto dw = f.gradient(g.weight);
-    const T beta = f.beta(g.weight);
-    const std::size_t across = (in_ + wide - 1) / wide, lines = (g.count + tall - 1) / tall;
-    for_each_tile(
-        f.device(), lines * across,
-        [&](std::size_t tile, std::size_t worker) {
-          const std::size_t i = tile / across * tall, j = tile % across * wide;
-          f.products().tile(
-              {std::min(tall, g.count - i), std::min(wide, in_ - j), x.extent(0), true, false, columns_, in_, in_},
-              T{1}, du + g.first + i, x.data() + j, beta, dw.data() + i * in_ + j, worker);
-        },
-        true);
-  }
+        }
+        for (const auto& g : groups_) {
+          if (!f.wants(g.weight)) continue;
+          const std::size_t from = std::max(first, g.first), to = std::min(first + rows, g.first + g.count);
+          if (from >= to) continue;
+          T* const dw = f.gradient(g.weight).data() + (from - g.first) * in_ + column;
+          kernels::epilogue::forward_rows<T>(activation::none, {},
+                                             {to - from, count, 0, c + (from - first) * width, width, nullptr,
+                                              f.beta(g.weight) != 0 ? dw : nullptr, in_, nullptr, 0, dw, in_});
+        }
+      },
+      true);
 }
 
 }  // namespace hocket::nn::detail

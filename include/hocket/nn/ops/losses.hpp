@@ -197,3 +197,22 @@ value info_nce(tape<T>& t, value a, value b, double temperature) {
 }
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE value cross_entropy<float>(tape<float>&, value, index_input, double);
+HOCKET_NN_INSTANCE value cross_entropy<double>(tape<double>&, value, index_input, double);
+HOCKET_NN_INSTANCE value cross_entropy<float>(tape<float>&, value, value);
+HOCKET_NN_INSTANCE value cross_entropy<double>(tape<double>&, value, value);
+HOCKET_NN_INSTANCE value mse<float>(tape<float>&, value, value);
+HOCKET_NN_INSTANCE value mse<double>(tape<double>&, value, value);
+HOCKET_NN_INSTANCE value binary_cross_entropy<float>(tape<float>&, value, value);
+HOCKET_NN_INSTANCE value binary_cross_entropy<double>(tape<double>&, value, value);
+HOCKET_NN_INSTANCE value cosine_similarity<float>(tape<float>&, value, value);
+HOCKET_NN_INSTANCE value cosine_similarity<double>(tape<double>&, value, value);
+HOCKET_NN_INSTANCE value cosine_loss<float>(tape<float>&, value, value);
+HOCKET_NN_INSTANCE value cosine_loss<double>(tape<double>&, value, value);
+HOCKET_NN_INSTANCE value info_nce<float>(tape<float>&, value, value, double);
+HOCKET_NN_INSTANCE value info_nce<double>(tape<double>&, value, value, double);
+}  // namespace hocket::nn
+#endif

@@ -264,3 +264,10 @@ value project_down(tape<T>& t, value x, const std::vector<down_weights>& weights
 }
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE value project_down<float>(tape<float>&, value, const std::vector<down_weights>&);
+HOCKET_NN_INSTANCE value project_down<double>(tape<double>&, value, const std::vector<down_weights>&);
+}  // namespace hocket::nn
+#endif

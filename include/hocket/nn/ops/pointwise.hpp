@@ -279,3 +279,22 @@ value unit_rows(tape<T>& t, value x, double least = 1e-12) {
 }
 
 }  // namespace hocket::nn
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
+namespace hocket::nn {
+HOCKET_NN_INSTANCE value activated<float>(tape<float>&, value, activation);
+HOCKET_NN_INSTANCE value activated<double>(tape<double>&, value, activation);
+HOCKET_NN_INSTANCE value dropout<float>(tape<float>&, value, double);
+HOCKET_NN_INSTANCE value dropout<double>(tape<double>&, value, double);
+HOCKET_NN_INSTANCE value add<float>(tape<float>&, value, value);
+HOCKET_NN_INSTANCE value add<double>(tape<double>&, value, value);
+HOCKET_NN_INSTANCE value scaled<float>(tape<float>&, value, float, float);
+HOCKET_NN_INSTANCE value scaled<double>(tape<double>&, value, double, double);
+HOCKET_NN_INSTANCE value multiply<float>(tape<float>&, value, value);
+HOCKET_NN_INSTANCE value multiply<double>(tape<double>&, value, value);
+HOCKET_NN_INSTANCE value softmax<float>(tape<float>&, value);
+HOCKET_NN_INSTANCE value softmax<double>(tape<double>&, value);
+HOCKET_NN_INSTANCE value unit_rows<float>(tape<float>&, value, double);
+HOCKET_NN_INSTANCE value unit_rows<double>(tape<double>&, value, double);
+}  // namespace hocket::nn
+#endif
