@@ -48,14 +48,14 @@ struct run {
   /// With the bottom elsewhere, or recorded.
   run(const peft::lora& method, nn::precision products, nn::frozen_bottom<T>* bottom, const cpu& device,
       nn::parameter_set<T>& weights)
-      : below(bottom), t(device, 7, {}, products), into(t, four_layers(), weights) {
+      : below(bottom), t(device, 7, {}, products), into(t, config, weights) {
     method.join(into);
-    batch = std::make_unique<nn::encoder_batch>(t, four_layers(), 8, 120, 20, into.first_position());
+    batch = std::make_unique<nn::encoder_batch>(t, config, 8, 120, 20, into.first_position());
     labels = t.indices("labels", batch->items(), 3);
     nn::encoder_options how{.dropout = true, .still_layers = still};
     if (below) how.below = below->input(t, *batch);
     input = how.below;
-    const auto made = nn::sequence_classifier<T>(four_layers(), three, weights).record(t, *batch, how, into.hooks());
+    const auto made = nn::sequence_classifier<T>(config, three, weights).record(t, *batch, how, into.hooks());
     last = made.states.last();
     loss = nn::cross_entropy(t, made.logits, labels);
     t.compile(loss, {last});
@@ -71,6 +71,7 @@ struct run {
     update.step();
     return t.scalar(loss);
   }
+  const nn::encoder_config config = four_layers();
   nn::frozen_bottom<T>* below;
   nn::tape<T> t;
   peft::additions<T> into;

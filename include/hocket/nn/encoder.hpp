@@ -298,8 +298,11 @@ class encoder {
     linear_options back = between;
     back.kept_in = storage::native;
     back.dropout = drop;
+    // In 8 bits values are too coarse: MiniLM's embeddings of short texts would turn by cosines down to 0.979.
+    linear_options first = between;
+    if (first.products == precision::int8) first.products = precision::bf16;
     const value qkv = dense(t, {at + "attention.self.query", at + "attention.self.key", at + "attention.self.value"}, x,
-                            between, hooks);
+                            first, hooks);
     attention_inputs in{qkv, qkv, qkv};
     if (hooks.prefix) std::tie(in.prefix_k, in.prefix_v) = hooks.prefix(t, i);
     attention_options how{config_.num_attention_heads};
