@@ -110,7 +110,7 @@ void make_masks(const shape& s, std::size_t b, std::size_t h, std::size_t i0, st
       alignas(alignment) std::int32_t word[wide];
       store(word, reinterpret_cast<typename register_of<std::int32_t>::full>(words[w]));
       for (std::size_t l = 0; l < wide && i + l < queries; l += lanes<T>) {
-        typename facts::whole bits;
+        typename facts::whole bits{};
 #pragma GCC unroll 16
         for (std::size_t e = 0; e < lanes<T>; ++e) bits[e] = word[l + e];
         store(masks.stays[2 * w] + i + l, (bits & 0xffff) >= threshold);

@@ -67,9 +67,7 @@ routines<T> best_routines() {
 }
 
 /// Eigenvalues of the symmetric tridiagonal (d, e[0..n-1)), unsorted, in place of d; e is destroyed. Implicit QL with
-/// Wilkinson's shift (Golub and Van Loan, section 8.3). False after 60 turns without convergence. An element off the
-/// diagonal is negligible beside its neighbours, or beside the whole matrix: among eigenvalues that are zero but for
-/// rounding (a Gram matrix of more rows than columns) the neighbours are rounding themselves, and no turn gets below.
+/// Wilkinson's shift (Golub and Van Loan, section 8.3). False after 60 turns without convergence.
 template <Real T>
 bool tridiagonal_values(std::size_t n, T* d, T* e) {
   constexpr T epsilon = std::numeric_limits<T>::epsilon();

@@ -251,13 +251,14 @@ template <class T, class In, class Panel>
 HOCKET_ALWAYS_INLINE void walk(const dropout& drop, const In& in, Panel&& panel) noexcept {
   const auto columns = [&](auto drops, const In& rows, std::size_t first, std::size_t last, const std::int32_t* keep,
                            std::size_t ld) {
+    const auto masks = [&](std::size_t j) { return decltype(drops)::value ? keep + (j - first) : keep; };
     std::size_t j = first;
     for (; j + lanes<T> <= last; j += lanes<T>)
-      panel(drops, std::true_type{}, rows.from(0, j), lanes<T>, keep + (j - first), ld);
-    if (j < last) panel(drops, std::false_type{}, rows.from(0, j), last - j, keep + (j - first), ld);
+      panel(drops, std::true_type{}, rows.from(0, j), lanes<T>, masks(j), ld);
+    if (j < last) panel(drops, std::false_type{}, rows.from(0, j), last - j, masks(j), ld);
   };
   alignas(alignment) std::int32_t made[mask_band * dropout_group];
-  if (drop.none()) return columns(std::false_type{}, in, 0, in.columns, made, 0);
+  if (drop.none()) return columns(std::false_type{}, in, 0, in.columns, nullptr, 0);
   if (in.keep) return columns(std::true_type{}, in, 0, in.columns, in.keep, in.ldkeep);
   const std::size_t groups = (in.columns + dropout_group - 1) / dropout_group;
   for (std::size_t r = 0; r < in.rows; r += mask_band) {

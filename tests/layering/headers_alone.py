@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Every header of the library compiles alone, without warnings, with the compiler of the build. A second compiler (clang,
-where it is) sees the umbrella and whatever the umbrella does not reach; with HOCKET_EVERY_HEADER=1 all of them, each in a
-unit of its own. A header that needs an optional library which is missing here is named and skipped.
+where it is; the standard library is the same) sees the umbrella and, in one unit, whatever the umbrella does not reach;
+with HOCKET_EVERY_HEADER=1 both see each header in a unit of its own. A header that needs an optional library which is
+missing here is named and skipped.
 
 A unit of its own for each header reads the standard library 170 times. Without HOCKET_EVERY_HEADER a unit takes a chain
 of headers instead, lowest first, in which each header itself includes, at its top, all that stand before it:
@@ -122,8 +123,13 @@ def main():
     reached = {} if every else reached_by_umbrella(ROOT, "models.hpp")
     jobs = []
     for compiler in [first, *others]:
-        wanted = [name for path, name in named if compiler == first or path not in reached or name == "hocket/models.hpp"]
-        jobs += [(compiler, chain) for chain in ([[name] for name in wanted] if every else chains(wanted, closed))]
+        if every:
+            jobs += [(compiler, [name]) for _, name in named]
+        elif compiler == first:
+            jobs += [(compiler, chain) for chain in chains([name for _, name in named], closed)]
+        else:
+            jobs += [(compiler, ["hocket/models.hpp"]), (compiler, [name for path, name in named if path not in reached])]
+    jobs.sort(key=lambda job: len(job[1]), reverse=True)
     results = [result for results in in_parallel(check, jobs) for result in results]
     for state, message in results:
         if message:

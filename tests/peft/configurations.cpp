@@ -26,7 +26,7 @@ TEST_CASE("steps a second of LoRA configurations over one base", "[.measure]") {
   const auto products = given ? detail::option_from_text<nn::precision>("HOCKET_PRODUCTS", given) : nn::precision::native;
   nn::encoder_config config;
   config.hidden_size = 384, config.num_hidden_layers = 6, config.num_attention_heads = 12;
-  config.intermediate_size = 1536;
+  config.intermediate_size = 1536, config.vocab_size = 30522, config.max_position_embeddings = 512;
   const nn::classifier_options options{nn::classifier_pooling::mean, 3};
   const texts_of b = make_texts(config, std::vector<std::uint32_t>(32, 64), 3);
   nn::parameter_set<float> base;
