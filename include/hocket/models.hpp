@@ -16,6 +16,7 @@
 #include <hocket/nn/checkpoint.hpp>
 #include <hocket/nn/encoder.hpp>
 #include <hocket/nn/encoder_config.hpp>
+#include <hocket/nn/frozen_bottom.hpp>
 #include <hocket/nn/memory_plan.hpp>
 #include <hocket/nn/op.hpp>
 #include <hocket/nn/ops/arrange.hpp>

@@ -36,7 +36,7 @@ void tile(std::size_t depth, const T* a, const T* b, double* sum, bool add) noex
     }
   }
   using wide = wide_register<T>;
-  T block[Rows][2 * lanes<T>];
+  alignas(64) T block[Rows][2 * lanes<T>];
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < Rows; ++i)
     for (std::size_t h = 0; h < 2; ++h) store<T>(block[i] + h * lanes<T>, acc[i][h]);

@@ -49,24 +49,33 @@ void run_pass(const plan<T>& tables, const pass& step, const T* in, T* out, T* l
   }
 }
 
+/// Where pass i writes: the last one to `out`.
+template <class T>
+T* pass_target(const plan<T>& tables, std::size_t i, T* out, T* spare) {
+  return (tables.passes().size() - i) % 2 == 1 ? out : spare;
+}
+
 template <class T>
 void transform_chirped(const plan<T>& tables, const T* in, T* out, T* work);
+
+/// Passes `first` and after; `from` is what `first` reads, the last one writes `out`.
+template <class T>
+void run_passes(const plan<T>& tables, std::size_t first, const T* from, T* out, T* work) {
+  T* const local = work + tables.size() * unit<T>;
+  for (std::size_t i = first; i < tables.passes().size(); ++i) {
+    T* to = pass_target(tables, i, out, work);
+    run_pass(tables, tables.passes()[i], from, to, local);
+    from = to;
+  }
+}
 
 /// `in` -> `out`, both of size() complex numbers in lanes and distinct; `work` holds tables.work() of them. `in` is
 /// kept.
 template <class T>
 void transform(const plan<T>& tables, const T* in, T* out, T* work) {
   if (tables.chirped()) return transform_chirped(tables, in, out, work);
-  const std::size_t n = tables.size(), u = unit<T>, passes = tables.passes().size();
-  if (passes == 0) return store_complex(out, load_complex(in));
-  T* spare = work;
-  T* local = work + n * u;
-  const T* from = in;
-  for (std::size_t i = 0; i < passes; ++i) {
-    T* to = (passes - i) % 2 == 1 ? out : spare;  // the last pass ends in `out`
-    run_pass(tables, tables.passes()[i], from, to, local);
-    from = to;
-  }
+  if (tables.passes().empty()) return store_complex(out, load_complex(in));
+  run_passes(tables, 0, in, out, work);
 }
 
 template <class T>
@@ -249,20 +258,84 @@ void gather_rows(const T* const* rows, std::size_t n, T* lanes_out, std::size_t 
     for (std::size_t lane = 0; lane < width; ++lane) lanes_out[i * width + lane] = rows[lane][i];
 }
 
-/// out[lane * stride + i] = lanes_in[i] for i < n and lane < count.
+/// Pieces of a register as one element each: (a0 a1 b0 b1) and (a2 a3 b2 b3), or (a0 b0) and (a1 b1).
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> halves_low(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+  else
+    return __builtin_shufflevector(a, b, 0, 1, 4, 5);
+}
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> halves_high(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  else if constexpr (lanes<T> == 8)
+    return __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+  else
+    return __builtin_shufflevector(a, b, 2, 3, 6, 7);
+}
+/// (a0 a2 b0 b2) and (a1 a3 b1 b3), 64-byte registers only.
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> even_pieces(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+  else
+    return __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13);
+}
+template <class T>
+HOCKET_ALWAYS_INLINE vec<T> odd_pieces(vec<T> a, vec<T> b) {
+  if constexpr (lanes<T> == 16)
+    return __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+  else
+    return __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15);
+}
+
+/// Pieces of a register.
+inline constexpr std::size_t pieces = HOCKET_SIMD_BYTES / 16;
+
+/// Piece p of v[q] -> piece q of v[p].
+template <class T>
+HOCKET_ALWAYS_INLINE void transpose_pieces(vec<T>* v) {
+  if constexpr (pieces == 4) {
+    const vec<T> a = halves_low<T>(v[0], v[1]), b = halves_low<T>(v[2], v[3]);
+    const vec<T> c = halves_high<T>(v[0], v[1]), d = halves_high<T>(v[2], v[3]);
+    v[0] = even_pieces<T>(a, b);
+    v[1] = odd_pieces<T>(a, b);
+    v[2] = even_pieces<T>(c, d);
+    v[3] = odd_pieces<T>(c, d);
+  } else if constexpr (pieces == 2) {
+    const vec<T> a = halves_low<T>(v[0], v[1]), b = halves_high<T>(v[0], v[1]);
+    v[0] = a;
+    v[1] = b;
+  }
+}
+
+/// out[lane * stride + i] = lanes_in[i] for i < n and lane < count. Whole registers of a row at a time: rows a multiple
+/// of 4 KiB apart evict each other from the first cache, and every visit costs a line.
 template <class T>
 void scatter_rows(const T* lanes_in, std::size_t n, std::size_t count, T* out, std::size_t stride) {
   constexpr std::size_t width = lanes<T>, step = piece_size<T>;
   std::size_t i = 0;
   if (count == width) {
-    for (; i + step <= n; i += step) {
-      vec<T> r[step], v[step];
-      for (std::size_t j = 0; j < step; ++j) r[j] = load(lanes_in + (i + j) * width);
-      exchange_pieces<T>(r, v);
+    for (; i + width <= n; i += width) {
+      vec<T> v[step][pieces];  // v[j][g]: moments i + g * step .. of rows j, step + j, ...
+#pragma GCC unroll 4
+      for (std::size_t g = 0; g < pieces; ++g) {
+        vec<T> r[step], turned_round[step];
+#pragma GCC unroll 4
+        for (std::size_t j = 0; j < step; ++j) r[j] = load(lanes_in + (i + g * step + j) * width);
+        exchange_pieces<T>(r, turned_round);
+#pragma GCC unroll 4
+        for (std::size_t j = 0; j < step; ++j) v[j][g] = turned_round[j];
+      }
+#pragma GCC unroll 4
       for (std::size_t j = 0; j < step; ++j) {
-        T row[width];
-        store<T>(row, v[j]);
-        for (std::size_t g = 0; g < width; g += step) std::copy_n(row + g, step, out + (g + j) * stride + i);
+        transpose_pieces<T>(v[j]);
+#pragma GCC unroll 4
+        for (std::size_t g = 0; g < pieces; ++g) store<T>(out + (g * step + j) * stride + i, v[j][g]);
       }
     }
   }

@@ -16,6 +16,41 @@ void exchange(std::size_t n, T scale, T* data) {
   }
 }
 
+/// gather_rows and transform in one: the first pass reads pairs of the rows a few columns at a time, through a tile in
+/// the first cache. `room` holds tables.size() complex numbers.
+template <class T>
+void transform_rows(const plan<T>& tables, const T* const* rows, T* out, T* work, T* room) {
+  constexpr std::size_t u = unit<T>, width = lanes<T>, step = piece_size<T>;
+  if (tables.chirped() || tables.passes().empty()) {
+    gather_rows(rows, 2 * tables.size(), room);
+    return transform(tables, room, out, work);
+  }
+  const pass& first = tables.passes().front();
+  const std::size_t radix = first.radix, m = first.m;
+  const std::size_t wanted = radix <= 16 ? 8 : radix <= 32 ? 4 : 2, columns = wanted < m ? wanted : m;
+  T* const to = pass_target(tables, 0, out, work);
+  T* const local = work + tables.size() * u;
+  for (std::size_t p = 0; p < m; p += columns) {
+    const std::size_t count = m - p < columns ? m - p : columns;
+    for (std::size_t j = 0; j < radix; ++j) {
+      const std::size_t at = 2 * (p + m * j);
+      T* const leg = room + j * columns * u;
+      std::size_t i = 0;
+      for (; i + step <= 2 * count; i += step) {
+        vec<T> v[step];
+        gather_piece(rows, at + i, v);
+        for (std::size_t q = 0; q < step; ++q) store(leg + (i + q) * width, v[q]);
+      }
+      for (; i < 2 * count; ++i)
+        for (std::size_t lane = 0; lane < width; ++lane) leg[i * width + lane] = rows[lane][at + i];
+    }
+    for (std::size_t q = 0; q < count; ++q)
+      radix_transform(tables, first, room + q * u, columns * u, to + (p + q) * radix * u, u,
+                      p + q > 0 ? tables.twiddles(first.outer + (p + q) * radix) : nullptr, local);
+  }
+  run_passes(tables, 1, to, out, work);
+}
+
 /// `batch` complex transforms of n = tables.size() pairs (re, im); strides in T. An inverse is multiplied by `scale`.
 template <class T>
 void complex_rows(const plan<T>& tables, const T* in, std::size_t in_stride, T* out, std::size_t out_stride,
@@ -26,10 +61,14 @@ void complex_rows(const plan<T>& tables, const T* in, std::size_t in_stride, T* 
     const std::size_t count = batch - first < lanes<T> ? batch - first : lanes<T>;
     const T* from[lanes<T>];
     point_rows(in + first * in_stride, in_stride, count, from);
-    gather_rows(from, 2 * n, a);
-    if (inverse) exchange(n, T{1}, a);
-    transform(tables, a, b, work);
-    if (inverse) exchange(n, scale, b);
+    if (inverse) {
+      gather_rows(from, 2 * n, a);
+      exchange(n, T{1}, a);
+      transform(tables, a, b, work);
+      exchange(n, scale, b);
+    } else {
+      transform_rows(tables, from, b, work, a);
+    }
     scatter_rows(b, 2 * n, count, out + first * out_stride, out_stride);
   }
 }
@@ -66,6 +105,36 @@ void split_spectrum(const real_plan<T>& tables, const T* z, T* bins) {
   }
 }
 
+/// split_spectrum and scatter_rows in one for an even length, from the transform `z` of samples that were not halved:
+/// a few bins from either end of the spectrum at a time, through a tile in the first cache.
+template <class T>
+void scatter_spectrum(const real_plan<T>& tables, const T* z, std::size_t count, T* out, std::size_t stride) {
+  constexpr std::size_t u = unit<T>, most = 16;
+  const std::size_t m = tables.size() / 2;
+  const auto half = [](const T* at) { return complex_vec<T>{load(at) * T(0.5), load(at + lanes<T>) * T(0.5)}; };
+  alignas(64) T tile[(2 * most + 1) * u];
+  for (std::size_t first = 0; first <= m / 2; first += most) {
+    const bool last = m - 2 * first <= 2 * most;  // both ends meet: bins first .. m - first in one piece
+    const std::size_t bins = last ? m / 2 + 1 - first : most, all = last ? m - 2 * first + 1 : 2 * most;
+    for (std::size_t i = 0; i < bins; ++i) {
+      const std::size_t k = first + i;
+      complex_vec<T> low, high;
+      if (k == 0) {
+        const complex_vec<T> sum = load_complex(z);
+        low = {sum.re + sum.im, vec<T>{}};
+        high = {sum.re - sum.im, vec<T>{}};
+      } else {
+        split_pair(half(z + k * u), half(z + (m - k) * u), tables.split() + 2 * k, low, high);
+      }
+      store_complex(tile + (all - 1 - i) * u, high);
+      store_complex(tile + i * u, low);
+    }
+    scatter_rows(tile, 2 * (last ? all : most), count, out + 2 * first, stride);
+    if (last) break;
+    scatter_rows(tile + most * u, 2 * most, count, out + 2 * (m - first - most + 1), stride);
+  }
+}
+
 /// `batch` rows of n real samples -> rows of n / 2 + 1 pairs (re, im).
 template <class T>
 void real_forward_rows(const real_plan<T>& tables, const T* in, std::size_t in_stride, T* out, std::size_t out_stride,
@@ -77,15 +146,14 @@ void real_forward_rows(const real_plan<T>& tables, const T* in, std::size_t in_s
     const T* from[lanes<T>];
     point_rows(in + first * in_stride, in_stride, count, from);
     if (tables.halved()) {
-      gather_rows(from, n, a);
-      for (std::size_t i = 0; i < n; ++i) store<T>(a + i * width, load(a + i * width) * T(0.5));
+      transform_rows(tables.complex(), from, b, work, a);
+      scatter_spectrum(tables, b, count, out + first * out_stride, out_stride);
     } else {
       gather_rows(from, n, b);
       for (std::size_t i = 0; i < n; ++i) store_complex(a + i * u, complex_vec<T>{load(b + i * width), vec<T>{}});
+      transform(tables.complex(), a, b, work);
+      scatter_rows(b, 2 * tables.bins(), count, out + first * out_stride, out_stride);
     }
-    transform(tables.complex(), a, b, work);
-    split_spectrum(tables, b, a);
-    scatter_rows(a, 2 * tables.bins(), count, out + first * out_stride, out_stride);
   }
 }
 

@@ -240,8 +240,7 @@ TEST_CASE("ten steps of AdamW with warm-up and clipping give PyTorch's losses", 
 }
 
 TEST_CASE("MiniLM equals transformers': states, loss and a sample of every gradient", "[encoder][.long]") {
-  const char* home = std::getenv("HOME");
-  const std::filesystem::path model_at = std::filesystem::path(home ? home : ".") / ".cache/hocket/data/minilm_l6_v2";
+  const std::filesystem::path model_at = minilm_folder();
   if (!std::filesystem::exists(model_at / "model.safetensors")) {
     WARN("skipped: " << model_at.string() << " is missing; fetch minilm_l6_v2 first");
     return;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -25,6 +26,12 @@ using nn_test::numbers;
 using nn_test::values;
 
 inline const std::filesystem::path folder = std::filesystem::path(HOCKET_SOURCE_DIR) / "tests/oracles/encoder";
+inline std::filesystem::path minilm_folder() {
+  const char* const home = std::getenv("HOME");
+  const char* const cache = std::getenv("HOCKET_CACHE");
+  return (cache ? std::filesystem::path(cache) : std::filesystem::path(home ? home : ".") / ".cache/hocket") /
+         "data/minilm_l6_v2";
+}
 inline constexpr double smoothing = 0.1;  ///< as make.py
 inline constexpr std::size_t classes = 3;
 
@@ -51,6 +58,7 @@ void load_head(const io::safetensors_file& file, std::size_t width, nn::paramete
 struct recording {
   bool dropout = false, checkpoint_layers = false, all_hidden = true;
   std::size_t items = 8, tokens = 160, longest = 23;
+  nn::precision products = nn::precision::native;
 };
 
 /// A model on a tape, compiled for training.
@@ -58,7 +66,7 @@ template <Real T>
 struct classifier {
   classifier(const nn::encoder_config& config, nn::parameter_set<T>& parameters, const cpu& device = {},
              const recording& how = {}, std::uint64_t seed = 1, const nn::encoder_hooks<T>& hooks = {})
-      : t(device, seed), rows(t, config, how.items, how.tokens, how.longest) {
+      : t(device, seed, {}, how.products), rows(t, config, how.items, how.tokens, how.longest) {
     const nn::encoder<T> model(config, parameters);
     labels = t.indices("labels", rows.items(), classes);
     const auto states = model.record(t, rows, {how.dropout, how.checkpoint_layers}, hooks);

@@ -10,57 +10,18 @@
 #include <string>
 #include <vector>
 
-#include <hocket/text/batching.hpp>
-#include <hocket/text/tokenizer.hpp>
-
 #include "catch.hpp"
 #include "nn/encoder_oracle.hpp"
+#include "nn/sentences.hpp"
 
 using namespace encoder_test;
 
 namespace {
 
-std::filesystem::path minilm_folder() {
-  const char* home = std::getenv("HOME");
-  const char* cache = std::getenv("HOCKET_CACHE");
-  return (cache ? std::filesystem::path(cache) : std::filesystem::path(home ? home : ".") / ".cache/hocket") /
-         "data/minilm_l6_v2";
-}
-
 std::vector<std::string> lines_of(std::istream& in) {
   std::vector<std::string> lines;
   for (std::string line; std::getline(in, line);) lines.push_back(line);
   return lines;
-}
-
-/// (texts, D), in the order of the texts; batches are ragged and by length.
-std::vector<float> embeddings(const nn::encoder_config& config, const io::safetensors_file& weights,
-                              const texts::tokenizer& words, const std::vector<std::string>& lines,
-                              std::size_t longest) {
-  nn::parameter_set<float> parameters;
-  nn::load_encoder<float>(config, weights, parameters);
-  parameters.train_only({});
-  texts::encode_options options;
-  options.truncation = texts::truncation_options{longest};
-  std::vector<std::vector<texts::token_id>> ids;
-  for (const std::string& line : lines) ids.push_back(words.encode(line, options));
-  const std::size_t rows = 16, columns = config.hidden_size;
-  nn::tape<float> t(cpu{2});
-  nn::encoder_batch batch(t, config, rows, rows * longest, longest);
-  const nn::encoder<float> model(config, parameters);
-  const nn::value out = model.embed(t, batch, model.record(t, batch, {false}).last(), nn::encoder_pooling::mean, true);
-  t.compile_forward({out});
-  std::vector<float> all(lines.size() * columns);
-  for (const auto& part : texts::plan_batches(texts::lengths_of(ids), {rows})) {
-    const texts::ragged_batch packed = texts::pack(ids, part);
-    std::vector<std::uint32_t> lengths;
-    for (std::size_t i = 0; i < part.size(); ++i)
-      lengths.push_back(static_cast<std::uint32_t>(packed.offsets[i + 1] - packed.offsets[i]));
-    batch.set(t, std::vector<std::uint32_t>(packed.ids.begin(), packed.ids.end()), lengths);
-    t.forward();
-    texts::restore_order<float>(part, t.read(out), {all.data(), {lines.size(), columns}});
-  }
-  return all;
 }
 
 /// Every element within the peer's own largest error; and each row has length 1.

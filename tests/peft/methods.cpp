@@ -111,6 +111,69 @@ TEST_CASE("after a step every trained tensor has moved and no other one", "[peft
     });
 }
 
+TEST_CASE("in bf16 every trained tensor moves, no other one does, and the loss falls", "[peft][precision]") {
+  const auto config = small_config();
+  const classifier_options options{classifier_pooling::pooler, 3};
+  for_each_method([&](const char* name, const auto& method) {
+    INFO(name);
+    nn::parameter_set<float> weights;
+    make_small(weights, config, options);
+    peft::attach(method, config, weights, 2);
+    disturb(weights, "*lora_B*");
+    recorded<float> model(
+        config, options, weights, [&](auto& into) { method.join(into); }, cpu{2}, true, 8, 120, 20, false, {},
+        nn::precision::bf16);
+    nn::optimizer_options how;
+    how.decay = 0;
+    how.rate = 3e-3;
+    nn::optimizer<float> update(how, cpu{2});
+    update.add(weights);
+    std::vector<std::vector<float>> before;
+    for (const auto& p : weights) before.emplace_back(p.value().data(), p.value().data() + p.size());
+    const texts_of texts = make_texts(config, {5, 20, 1, 7, 12, 3}, 3);
+    const auto evaluated = [&] {
+      model.t.training(false);
+      const float loss = model.forward(texts);
+      model.t.training(true);
+      return loss;
+    };
+    const float at_first = evaluated();
+    for (int step = 0; step < 40; ++step) {
+      model.forward(texts);
+      model.t.backward();
+      update.step(1, nn::clip_factor(update.gradient_norm(), 1));
+      if (step > 0) continue;
+      std::size_t index = 0;
+      for (const auto& p : weights) {
+        const auto& old = before[index++];
+        INFO(p.name());
+        CHECK((std::memcmp(old.data(), p.value().data(), old.size() * sizeof(float)) != 0) == p.trainable());
+      }
+    }
+    CHECK(evaluated() < at_first);
+  });
+}
+
+TEST_CASE("in bf16, as new, LoRA leaves the base model's bits", "[peft][precision]") {
+  const auto config = small_config();
+  const classifier_options options{classifier_pooling::pooler, 3};
+  const texts_of b = make_texts(config, {5, 20, 1, 7}, 3);
+  nn::parameter_set<float> weights;
+  make_small(weights, config, options);
+  const auto logits = [&](auto&& join) {
+    recorded<float> model(config, options, weights, join, {}, false, 8, 120, 20, true, {}, nn::precision::bf16);
+    model.forward(b);
+    return model.read(model.logits);
+  };
+  const auto base = logits(nothing);
+  const peft::lora lora{{.rank = 3, .dropout = 0.1, .targets = "all-linear"}, "one"};
+  peft::attach(lora, config, weights, 2);
+  CHECK(same_bits(base, logits([&](auto& into) { lora.join(into); })));
+  disturb(weights, "*one*");
+  CHECK(!same_bits(base, logits([&](auto& into) { lora.join(into); })));
+  CHECK(same_bits(base, logits(nothing)));
+}
+
 TEMPLATE_TEST_CASE("switched off, or as new, a method leaves the base model's bits", "[peft]", float, double) {
   using T = TestType;
   const auto config = small_config();
@@ -148,66 +211,70 @@ TEMPLATE_TEST_CASE("switched off, or as new, a method leaves the base model's bi
 TEST_CASE("a step of any method allocates nothing and gives the same bits with one, two and three threads", "[peft]") {
   const auto config = small_config();
   const classifier_options options{classifier_pooling::pooler, 3};
-  for_each_method([&](const char* name, const auto& method) {
-    INFO(name);
-    std::vector<float> first;
-    for (const int threads : {1, 2, 3}) {
-      nn::parameter_set<float> weights;
-      make_small(weights, config, options);
-      peft::attach(method, config, weights, 2);
-      recorded<float> model(
-          config, options, weights, [&](auto& into) { method.join(into); }, cpu{threads}, true, 8, 400, 26);
-      nn::optimizer<float> update({}, cpu{threads});
-      update.add(weights);
-      const texts_of one = make_texts(config, {5, 20, 1, 7}, 3), two = make_texts(config, {26, 24, 25, 26, 9}, 3, 8);
-      const auto step = [&](const texts_of& b) {
-        model.forward(b);
-        model.t.backward();
-        update.step(1, nn::clip_factor(update.gradient_norm(), 1));
-      };
-      step(two);
-      CHECK(measure::allocations_of([&] { step(one), step(two); }) == 0);
-      const auto values = all_values(weights);
-      if (threads == 1) first = values;
-      CHECK(same_bits(first, values));
-    }
-  });
+  for (const auto products : {nn::precision::native, nn::precision::bf16})
+    for_each_method([&](const char* name, const auto& method) {
+      INFO(name << " " << hocket::name_of(products));
+      std::vector<float> first;
+      for (const int threads : {1, 2, 3}) {
+        nn::parameter_set<float> weights;
+        make_small(weights, config, options);
+        peft::attach(method, config, weights, 2);
+        recorded<float> model(
+            config, options, weights, [&](auto& into) { method.join(into); }, cpu{threads}, true, 8, 400, 26, true, {},
+            products);
+        nn::optimizer<float> update({}, cpu{threads});
+        update.add(weights);
+        const texts_of one = make_texts(config, {5, 20, 1, 7}, 3), two = make_texts(config, {26, 24, 25, 26, 9}, 3, 8);
+        const auto step = [&](const texts_of& b) {
+          model.forward(b);
+          model.t.backward();
+          update.step(1, nn::clip_factor(update.gradient_norm(), 1));
+        };
+        step(two);
+        CHECK(measure::allocations_of([&] { step(one), step(two); }) == 0);
+        const auto values = all_values(weights);
+        if (threads == 1) first = values;
+        CHECK(same_bits(first, values));
+      }
+    });
 }
 
 TEST_CASE("a resumed run has the bits of the uninterrupted one, for every method", "[peft][checkpoint]") {
   const auto config = small_config();
   const classifier_options options{classifier_pooling::mean, 3};
   const auto path = std::filesystem::temp_directory_path() / text("hocket_peft_resume_", ::getpid());
-  for_each_method([&](const char* name, const auto& method) {
-    INFO(name);
-    struct run {
-      nn::parameter_set<float> weights;
-      std::unique_ptr<recorded<float>> model;
-      nn::optimizer<float> update;
-      nn::epoch_sampler order{7, 11};
-    };
-    const auto start = [&](run& r, std::uint64_t seed) {
-      make_small(r.weights, config, options);
-      peft::attach(method, config, r.weights, seed);
-      r.model = std::make_unique<recorded<float>>(
-          config, options, r.weights, [&](auto& into) { method.join(into); }, cpu{2}, true);
-      r.update.add(r.weights);
-    };
-    const auto step = [&](run& r) {
-      r.model->forward(make_texts(config, {5, 20, 1, 7}, 3, r.order.next(1)[0]));
-      r.model->t.backward();
-      r.update.step();
-    };
-    run whole, first, second;
-    start(whole, 2), start(first, 2), start(second, 99);  // what is trained is loaded, whatever it began as
-    for (int i = 0; i < 6; ++i) step(whole);
-    for (int i = 0; i < 3; ++i) step(first);
-    nn::save_checkpoint<float>(path, {first.weights, first.update, &first.model->t, &first.order});
-    nn::load_checkpoint<float>(path, {second.weights, second.update, &second.model->t, &second.order});
-    for (int i = 0; i < 3; ++i) step(second);
-    CHECK(same_bits(all_values(whole.weights), all_values(second.weights)));
-    CHECK(!same_bits(all_values(whole.weights), all_values(first.weights)));
-  });
+  for (const auto products : {nn::precision::native, nn::precision::bf16})
+    for_each_method([&](const char* name, const auto& method) {
+      INFO(name << " " << hocket::name_of(products));
+      struct run {
+        nn::parameter_set<float> weights;
+        std::unique_ptr<recorded<float>> model;
+        nn::optimizer<float> update;
+        nn::epoch_sampler order{7, 11};
+      };
+      const auto start = [&](run& r, std::uint64_t seed) {
+        make_small(r.weights, config, options);
+        peft::attach(method, config, r.weights, seed);
+        r.model = std::make_unique<recorded<float>>(
+            config, options, r.weights, [&](auto& into) { method.join(into); }, cpu{2}, true, 8, 120, 20, true,
+            std::shared_ptr<nn::weight_packs<float>>{}, products);
+        r.update.add(r.weights);
+      };
+      const auto step = [&](run& r) {
+        r.model->forward(make_texts(config, {5, 20, 1, 7}, 3, r.order.next(1)[0]));
+        r.model->t.backward();
+        r.update.step();
+      };
+      run whole, first, second;
+      start(whole, 2), start(first, 2), start(second, 99);  // what is trained is loaded, whatever it began as
+      for (int i = 0; i < 6; ++i) step(whole);
+      for (int i = 0; i < 3; ++i) step(first);
+      nn::save_checkpoint<float>(path, {first.weights, first.update, &first.model->t, &first.order});
+      nn::load_checkpoint<float>(path, {second.weights, second.update, &second.model->t, &second.order});
+      for (int i = 0; i < 3; ++i) step(second);
+      CHECK(same_bits(all_values(whole.weights), all_values(second.weights)));
+      CHECK(!same_bits(all_values(whole.weights), all_values(first.weights)));
+    });
   std::filesystem::remove(path);
 }
 
@@ -220,13 +287,13 @@ TEST_CASE("configurations that train in turn over one frozen base have the bits 
   const auto before = all_values(base);
   struct run {
     run(const nn::parameter_set<float>& base, const peft::lora& method, double rate,
-        std::shared_ptr<nn::weight_packs<float>> packs)
+        std::shared_ptr<nn::weight_packs<float>> packs, nn::precision products)
         : update(with_rate(rate)) {
       weights.share(base);
       peft::attach(method, small_config(), weights, 2);
       model = std::make_unique<recorded<float>>(
           small_config(), three(), weights, [&](auto& into) { method.join(into); }, cpu{2}, true, 8, 120, 20, true,
-          std::move(packs));
+          std::move(packs), products);
       update.add(weights);
     }
     static classifier_options three() { return {classifier_pooling::pooler, 3}; }
@@ -245,21 +312,25 @@ TEST_CASE("configurations that train in turn over one frozen base have the bits 
     nn::optimizer<float> update;
   };
   const peft::lora one{{.rank = 3, .dropout = 0.2}}, two{{.rank = 5, .targets = "all-linear"}};
-  const auto packs = std::make_shared<nn::weight_packs<float>>();
-  run first(base, one, 1e-2, packs), second(base, two, 1e-3, packs), third(base, one, 1e-3, packs);
-  for (std::size_t step = 0; step < 3; ++step)
-    for (run* each : {&first, &second, &third}) each->step(step);
-  const auto alone = std::make_shared<nn::weight_packs<float>>();
-  run again(base, one, 1e-2, alone), other(base, two, 1e-3, {});
-  for (std::size_t step = 0; step < 3; ++step) again.step(step);
-  CHECK(alone->size() > 0);
-  CHECK(packs->size() < 3 * alone->size());
-  for (std::size_t step = 0; step < 3; ++step) other.step(step);
-  CHECK(same_bits(all_values(first.weights), all_values(again.weights)));
-  CHECK(same_bits(all_values(second.weights), all_values(other.weights)));
-  CHECK(!same_bits(all_values(first.weights), all_values(third.weights)));
-  CHECK(same_bits(all_values(base), before));
-  for (const auto& p : base) CHECK(first.weights.at(p.name()).value().data() == p.value().data());
+  for (const auto products : {nn::precision::native, nn::precision::bf16}) {
+    INFO(hocket::name_of(products));
+    const auto packs = std::make_shared<nn::weight_packs<float>>();
+    run first(base, one, 1e-2, packs, products), second(base, two, 1e-3, packs, products),
+        third(base, one, 1e-3, packs, products);
+    for (std::size_t step = 0; step < 3; ++step)
+      for (run* each : {&first, &second, &third}) each->step(step);
+    const auto alone = std::make_shared<nn::weight_packs<float>>();
+    run again(base, one, 1e-2, alone, products), other(base, two, 1e-3, {}, products);
+    for (std::size_t step = 0; step < 3; ++step) again.step(step);
+    CHECK(alone->size() > 0);
+    CHECK(packs->size() < 3 * alone->size());
+    for (std::size_t step = 0; step < 3; ++step) other.step(step);
+    CHECK(same_bits(all_values(first.weights), all_values(again.weights)));
+    CHECK(same_bits(all_values(second.weights), all_values(other.weights)));
+    CHECK(!same_bits(all_values(first.weights), all_values(third.weights)));
+    CHECK(same_bits(all_values(base), before));
+    for (const auto& p : base) CHECK(first.weights.at(p.name()).value().data() == p.value().data());
+  }
 }
 
 TEST_CASE("LoRA keeps at most 0.65 of what full fine-tuning keeps, and below its lowest layer nothing", "[peft]") {

@@ -13,6 +13,7 @@
 #include "catch.hpp"
 #include "error_kind.hpp"
 #include "io/temporary.hpp"
+#include "machine_sets.hpp"
 #include "nn/encoder_oracle.hpp"
 #include "peft/small.hpp"
 
@@ -43,7 +44,7 @@ const std::vector<std::string> cases{"lora", "lora_all", "prefix", "prefix_netwo
 /// The model of make.py with a case's adapter as it starts there.
 template <class T>
 struct adapted {
-  explicit adapted(const std::string& name, const cpu& device = {})
+  explicit adapted(const std::string& name, const cpu& device = {}, nn::precision products = nn::precision::native)
       : config(nn::read_encoder_config(place / "base_config.json")),
         expected(place / "expected.safetensors"),
         method(method_of(name)) {
@@ -57,7 +58,8 @@ struct adapted {
       std::transform(start.begin(), start.end(), p->writable().data(), [](double x) { return static_cast<T>(x); });
     }
     model = std::make_unique<recorded<T>>(
-        config, three, weights, [&](auto& into) { method.join(into); }, device, false, 8, 160, 23);
+        config, three, weights, [&](auto& into) { method.join(into); }, device, false, 8, 160, 23, true,
+        std::shared_ptr<nn::weight_packs<T>>{}, products);
   }
   T forward(const std::string& step) {
     const encoder_test::batch b(expected, step);
@@ -127,6 +129,38 @@ TEMPLATE_TEST_CASE("adapters equal peft's: logits, loss, all gradients", "[peft]
     for (const auto& key : given.expected.names())  // peft trains nothing else
       if (const std::string front = name + ".f64.gradient.0."; key.starts_with(front))
         CHECK(gradients.count(key.substr(front.size())) == 1);
+  }
+}
+
+TEST_CASE("adapters in bf16 are at most twice as far from f64 as peft under autocast, gradients three times",
+          "[peft][oracle][precision]") {
+  // The largest errors of peft over the same batches: tests/oracles/precision/models.py.
+  const io::safetensors_file errors(place.parent_path() / "precision/models.safetensors");
+  for (const auto& mode : tests::machine_modes(true)) {
+    const tests::on_mode guard(mode);
+    for (const auto& name : cases) {
+      adapted<float> given(name, cpu{2}, nn::precision::bf16);
+      const auto trained = peft::trained_by(given.method, given.weights);
+      const auto check = [&](const std::string& what, const std::string& stored, const float* ours, std::size_t size,
+                             double factor) {
+        const auto exact = values(given.expected, name + ".f64." + stored);
+        REQUIRE(exact.size() == size);
+        const comparison result =
+            compare(ours, exact.data(), size,
+                    peer_bound<float>(values(errors, name + "/" + what)[0], max_abs(exact.data(), size), factor));
+        INFO(mode.text() << " " << name << " " << stored << " " << result.message());
+        CHECK(result);
+      };
+      for (std::size_t i = 0; i < batches; ++i) {
+        given.forward(text("batch.", i, "."));
+        const auto rows = given.model->read(given.model->logits);
+        check("logits", text("logits.", i), rows.data(), rows.size(), 2);
+        clear_gradients(given.weights);
+        given.model->t.backward();
+        for (nn::parameter<float>* p : trained)
+          check("gradient." + p->name(), text("gradient.", i, ".", p->name()), p->gradient().data(), p->size(), 3);
+      }
+    }
   }
 }
 

@@ -83,8 +83,9 @@ struct recorded {
   template <class Join>
   recorded(const nn::encoder_config& config, const nn::classifier_options& options, nn::parameter_set<T>& weights,
            Join&& join, const cpu& device = {}, bool dropout = false, std::size_t items = 8, std::size_t tokens = 120,
-           std::size_t longest = 20, bool keep_states = true, std::shared_ptr<nn::weight_packs<T>> packs = {})
-      : t(device, 7, {}, nn::precision::native, std::move(packs)), into(t, config, weights) {
+           std::size_t longest = 20, bool keep_states = true, std::shared_ptr<nn::weight_packs<T>> packs = {},
+           nn::precision products = nn::precision::native)
+      : t(device, 7, {}, products, std::move(packs)), into(t, config, weights) {
     join(into);
     batch = std::make_unique<nn::encoder_batch>(t, config, items, tokens, longest, into.first_position());
     labels = t.indices("labels", batch->items(), options.labels);

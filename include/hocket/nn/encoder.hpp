@@ -177,9 +177,12 @@ struct encoder_hooks {
 struct encoder_options {
   bool dropout = true;  ///< the config's hidden_dropout_prob and attention_probs_dropout_prob, in training passes
   bool checkpoint_layers = false;  ///< keep only the inputs of layers, compute their insides again going back
+  std::size_t still_layers = 0;    ///< so many layers, from the embedding on, have no dropout
+  /// What the still layers give, (tokens, D), made elsewhere (frozen_bottom.hpp); they are not recorded then.
+  value below = {};
 };
 
-/// What recording gives: (tokens, D) after the embedding and after every layer.
+/// What recording gives: (tokens, D) after the embedding, or `below`, and after every layer that was recorded.
 struct encoder_values {
   std::vector<value> hidden;
   value last() const { return hidden.back(); }
@@ -207,21 +210,32 @@ class encoder {
 
   encoder_values record(tape<T>& t, const encoder_batch& batch, const encoder_options& options = {},
                         const encoder_hooks<T>& hooks = {}) const {
-    const double drop = options.dropout ? config_.hidden_dropout_prob : 0;
-    encoder_values out;
+    const std::size_t layers = config_.num_hidden_layers, still = options.still_layers;
+    expects(still <= layers, errc::bad_option, "encoder: ", still, " still layers of ", layers);
+    if (present(options.below)) {
+      expects(!hooks.prefix, errc::bad_option, "encoder: a prefix changes every layer; none can be made elsewhere");
+      expects(t.rows(options.below) == extent(batch.tokens()) && t.columns(options.below) == config_.hidden_size,
+              errc::unsupported_shape, "encoder: what is below the layers is ", t.describe(options.below),
+              "; it must be tokens x ", config_.hidden_size);
+      t.skip_operations(still_operations(still));
+      return record_layers(t, batch, still, options.below, options, hooks);
+    }
+    const double drop = options.dropout && still == 0 ? config_.hidden_dropout_prob : 0;
     value x = embedding(t, {{weight(t, "embeddings.word_embeddings"), batch.ids()},
                             {weight(t, "embeddings.position_embeddings"), batch.positions()},
                             {weight(t, "embeddings.token_type_embeddings"), batch.types()}});
     x = norm(t, "embeddings.LayerNorm", x);
     if (drop > 0) x = dropout(t, x, drop);
-    out.hidden.push_back(x);
-    for (std::size_t i = 0; i < config_.num_hidden_layers; ++i) {
-      const auto body = [&] { return layer(t, batch, i, x, options.dropout, hooks); };
-      x = options.checkpoint_layers ? t.checkpointed(body) : body();
-      out.hidden.push_back(x);
-    }
-    return out;
+    return record_layers(t, batch, 0, x, options, hooks);
   }
+
+  /// The embedding and the first `layers` layers without dropout: all that a frozen_bottom needs.
+  value record_still(tape<T>& t, const encoder_batch& batch, std::size_t layers) const {
+    const encoder bottom(with_layers(config_, layers), parameters_);
+    return bottom.record(t, batch, {false}).last();
+  }
+  /// How many operations that is.
+  static constexpr std::size_t still_operations(std::size_t layers) { return 2 + 7 * layers; }
 
   /// tanh(W x_first + b) of every item: (items, D).
   value pooler(tape<T>& t, const encoder_batch& batch, value hidden, const encoder_hooks<T>& hooks = {}) const {
@@ -249,6 +263,22 @@ class encoder {
   }
 
  private:
+  static encoder_config with_layers(encoder_config config, std::size_t layers) {
+    config.num_hidden_layers = layers;
+    return config;
+  }
+  encoder_values record_layers(tape<T>& t, const encoder_batch& batch, std::size_t first, value x,
+                               const encoder_options& options, const encoder_hooks<T>& hooks) const {
+    encoder_values out{{x}};
+    for (std::size_t i = first; i < config_.num_hidden_layers; ++i) {
+      const bool drops = options.dropout && i >= options.still_layers;
+      const auto body = [&] { return layer(t, batch, i, x, drops, hooks); };
+      x = options.checkpoint_layers ? t.checkpointed(body) : body();
+      out.hidden.push_back(x);
+    }
+    return out;
+  }
+
   value weight(tape<T>& t, const std::string& module) const { return t.parameter(parameters_.at(module + ".weight")); }
 
   value norm(tape<T>& t, const std::string& module, value x) const {

@@ -149,11 +149,12 @@ class tape {
     for (std::size_t k = 0; k < inputs.size(); ++k) {
       require_own(inputs[k], what->name());
       expects(at(inputs[k]).size.kept_in == storage::native || what->takes_bf16(k), errc::bad_option, what->name(),
-              ": ", describe(inputs[k]), " is kept in bf16; widened() makes it readable");
+              ": ", describe(inputs[k]), " is kept in bf16; widened() makes f32 of it");
     }
     node n;
     n.inputs = std::move(inputs);
     n.block = block_;
+    n.memory.number = next_number_++;
     entry e;
     e.name = text(what->name(), " (operation ", nodes_.size(), ")");
     e.size = {rows, columns, kept_in};
@@ -164,6 +165,12 @@ class tape {
     n.output = add(std::move(e));
     nodes_.push_back(std::move(n));
     return nodes_.back().output;
+  }
+
+  /// Passes over the numbers of `count` operations: those that follow have the masks that they would have behind them.
+  void skip_operations(std::size_t count) {
+    require_recording("skip_operations");
+    next_number_ += static_cast<std::uint32_t>(count);
   }
 
   /// What `body` records keeps nothing for the backward pass but its inputs and is computed again there (Chen et al.,
@@ -209,6 +216,8 @@ class tape {
     require_own(loss, "compile");
     expects(at(loss).size.rows == extent(1) && at(loss).size.columns == 1, errc::unsupported_shape,
             "a loss is one number; this one is ", describe(loss));
+    expects(at(loss).size.kept_in == storage::native, errc::bad_option, "a loss is kept in the tape's own type; ",
+            describe(loss), " is kept in bf16");
     expects(at(loss).wants, errc::bad_option,
             "nothing that the loss depends on is trainable: use compile_forward, or train a parameter");
     build(&loss, keep);
@@ -485,7 +494,7 @@ class tape {
   std::deque<entry> entries_;
   std::deque<node> nodes_;
   std::vector<index_facts> index_facts_;
-  std::uint32_t block_ = 0, blocks_ = 0;
+  std::uint32_t block_ = 0, blocks_ = 0, next_number_ = 0;
   bool compiled_ = false, stale_ = false;
   pass state_ = pass::none;
   step_list plan_;

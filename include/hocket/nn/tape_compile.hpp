@@ -12,6 +12,8 @@ void tape<T>::build(const value* loss, const std::vector<value>& keep) {
   require_recording("compile");
   for (const value& v : keep) {
     require_own(v, "compile");
+    expects(at(v).size.kept_in == storage::native, errc::bad_option, "compile: ", describe(v),
+            " is kept in bf16 and cannot be read; keep what widened() makes of it");
     entries_[v.index].kept = entries_[v.index].needed = true;
   }
   if (loss) {
@@ -388,7 +390,6 @@ void tape<T>::resolve_nodes() {
     node& n = nodes_[i];
     node_state& m = n.memory;
     const entry& out = entries_[n.output.index];
-    m.number = static_cast<std::uint32_t>(i);
     m.size = out.size;
     m.output = place_of(out.block);
     m.back_output = place_of(out.back_block);

@@ -55,7 +55,8 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
       g.bias = inputs.size();
       inputs.push_back(w.bias);
     }
-    moves = moves || t.moves(w.weight) || (present(w.bias) && t.moves(w.bias)) || !w.addends.empty();
+    moves = moves || t.moves(w.weight) || (present(w.bias) && t.moves(w.bias));
+    for (const auto& a : w.addends) moves = moves || t.moves(a.u) || t.moves(a.b);
     groups.push_back(g);
     columns += out.factor;
   }
@@ -79,6 +80,8 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
     }
   std::size_t residual = no_input;
   if (present(options.residual)) {
+    expects(options.kept_in == storage::native, errc::bad_option,
+            "linear: a sum with a residual is kept in the tape's own type, not in bf16");
     expects(t.rows(options.residual) == t.rows(x) && t.columns(options.residual) == columns, errc::unsupported_shape,
             "linear: the output is ", t.describe(t.rows(x)), " x ", columns, ", the residual ",
             t.describe(options.residual));

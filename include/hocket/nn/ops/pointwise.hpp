@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -62,6 +63,33 @@ class activation_op final : public op<T> {
   }
   activation act_;
   double dropout_;
+  extent rows_;
+};
+
+/// bf16 to f32; the gradient goes back rounded to bf16.
+class widen_op final : public op<float> {
+ public:
+  explicit widen_op(const extent& rows) : rows_(rows) {}
+  std::string_view name() const override { return "widened"; }
+  bool takes_bf16(std::size_t) const override { return true; }
+  demands plan(const planning<float>&) const override {
+    demands d;
+    d.forward_by_rows = d.backward_by_rows = true;
+    d.over = rows_;
+    return d;
+  }
+  void forward(const frame<float>& f) const noexcept override {
+    const std::size_t columns = f.columns(0);
+    kernels::epilogue::widen_rows(f.block().rows, columns, f.input_rows<bf16>(0), columns, f.output_rows(), columns);
+  }
+  void backward(const frame<float>& f) const noexcept override {
+    const std::size_t columns = f.columns(0);
+    kernels::epilogue::forward_rows<float, bf16>(activation::none, {},
+                                                 {f.block().rows, columns, 0, f.output_gradient_rows(), columns,
+                                                  nullptr, nullptr, 0, nullptr, 0, f.gradient_rows<bf16>(0), columns});
+  }
+
+ private:
   extent rows_;
 };
 
@@ -213,6 +241,14 @@ template <Real T>
 value dropout(tape<T>& t, value x, double p) {
   return t.record(std::make_unique<detail::activation_op<T>>(activation::none, p, t.rows(x)), {x}, t.rows(x),
                   t.columns(x));
+}
+/// What is kept in bf16, in f32; anything else is itself.
+template <Real T>
+value widened(tape<T>& t, value x) {
+  if constexpr (std::is_same_v<T, float>)
+    if (t.kept_in(x) == storage::bf16)
+      return t.record(std::make_unique<detail::widen_op>(t.rows(x)), {x}, t.rows(x), t.columns(x));
+  return x;
 }
 template <Real T>
 value add(tape<T>& t, value a, value b) {
