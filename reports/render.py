@@ -20,7 +20,7 @@ EXIT_OK, EXIT_USAGE, EXIT_TRUST, EXIT_DATA = 0, 2, 3, 4
 
 def build(record_set, title="hocket report", allow_dirty=False):
     """The document of a set of records."""
-    from reports import analysis, context, document, finetuning, quality, speed, verdicts
+    from reports import analysis, context, document, finetuning, inference, quality, speed, verdicts
     from reports import format as fmt
 
     boards = analysis.boards(record_set)
@@ -35,6 +35,8 @@ def build(record_set, title="hocket report", allow_dirty=False):
     sections = [opening]
     sections += [quality.section(record_set, board, names, several) for board in boards]
     sections.append(finetuning.size_section(boards))
+    sections.append(inference.precision_section(record_set, names, several))
+    sections.append(inference.attention_section(record_set, names, several))
     sections.append(quality.curve_section(record_set, names, several))
     sections.append(speed.ratio_section(record_set, names, several))
     sections.append(speed.throughput_section(record_set, names, several))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports import finetuning, statistics
+from reports import finetuning, inference, statistics
 from reports import format as fmt
 from reports.document import Verdict, plain
 
@@ -203,4 +203,4 @@ def all_verdicts(record_set, boards):
     out = []
     for board in boards:
         out += board_verdicts(board) + finetuning.verdicts(board)
-    return out + ratio_verdicts(record_set) + parity_verdicts(record_set)
+    return out + inference.verdicts(record_set, boards) + ratio_verdicts(record_set) + parity_verdicts(record_set)

@@ -47,9 +47,13 @@ def peers_python() -> Path:
 def known_cases() -> dict:
     import cases_attention
     import cases_audio
+    import cases_encoder
     import cases_fft
+    import cases_gemm
     import cases_pca
-    return {c.name: c for module in (cases_attention, cases_audio, cases_fft, cases_pca) for c in module.CASES}
+    import cases_training
+    modules = (cases_attention, cases_audio, cases_encoder, cases_fft, cases_gemm, cases_pca, cases_training)
+    return {c.name: c for module in modules for c in module.CASES}
 
 
 # --- building ---------------------------------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ _FUNCTIONS = {
     "hocket_audio_promise": (ctypes.c_double, [_TEXT, _TEXT, ctypes.c_double, _SIZE]),
     "hocket_pca": (_HANDLE, [_TEXT, _SIZE, _SIZE, _SIZE, _INT]),
     "hocket_attention": (_HANDLE, [_TEXT, _SIZE, _SIZE, _SIZE, _SIZE, _INT, _INT]),
+    "hocket_packed_gemm": (_HANDLE, [_TEXT, _TEXT, _SIZE, _SIZE, _SIZE, _INT]),
+    "hocket_onednn_version": (_TEXT, []),
+    "hocket_embedding": (_HANDLE, [_TEXT, _TEXT, _SIZE, _SIZE, _SIZE, _INT]),
+    "hocket_training": (_HANDLE, [_TEXT, _TEXT, _TEXT, _INT, _SIZE, _SIZE, _INT]),
 }
 
 
@@ -88,6 +92,22 @@ class Library:
                   threads: int) -> "Prepared":
         """q, k, v, dout (4, batch, heads, length, width) to out, or to out, dq, dk, dv."""
         return self._make(self._c.hocket_attention(dtype.encode(), batch, heads, length, width, int(backward), threads))
+
+    def onednn_version(self) -> str:
+        return self._c.hocket_onednn_version().decode()
+
+    def packed_gemm(self, engine: str, precision: str, m: int, n: int, k: int, threads: int) -> "Prepared":
+        """A (m, k) and W (n, k), one after the other, to A W' (m, n)."""
+        return self._make(self._c.hocket_packed_gemm(engine.encode(), precision.encode(), m, n, k, threads))
+
+    def embedding(self, folder, precision: str, items: int, tokens: int, longest: int, threads: int) -> "Prepared":
+        """(items + tokens) lengths and ids to (items, D) of length 1."""
+        return self._make(self._c.hocket_embedding(str(folder).encode(), precision.encode(), items, tokens, longest, threads))
+
+    def training(self, folder, method: str, precision: str, dropout: bool, items: int, length: int, threads: int) -> "Prepared":
+        """ids, labels and the head to a loss; from the second run on each run is a step of training."""
+        return self._make(self._c.hocket_training(str(folder).encode(), method.encode(), precision.encode(), int(dropout), items,
+                                                  length, threads))
 
 
 class Prepared:

@@ -150,7 +150,7 @@ TEST_CASE("a merged model gives the adapter's logits; threads give the same bits
   for (const auto& method : {std::string("lora"), std::string("full"), std::string("bitfit")}) {
     INFO(method);
     std::vector<std::string> settings = {"epochs=3", "batch=8"};
-    if (method == "lora") settings.emplace_back("targets=all-linear");
+    if (method == "lora") settings.insert(settings.end(), {"targets=all-linear", "dropout=0.3"});
     REQUIRE(here.run(here.finetune(method, settings, method)).code == 0);
     program::fs::create_directories(here.path / "merged");
     for (const char* name : {"config.json", "vocab.txt"})
@@ -169,7 +169,7 @@ TEST_CASE("a merged model gives the adapter's logits; threads give the same bits
     const auto named = here.run({"predict", "--model", "merged", "--text", "texts.txt"});
     CHECK((program::lines(named.out)[0] == "yes" || program::lines(named.out)[0] == "no"));
   }
-  auto two = here.finetune("lora", {"epochs=3", "batch=8", "targets=all-linear"}, "two");
+  auto two = here.finetune("lora", {"epochs=3", "batch=8", "targets=all-linear", "dropout=0.3"}, "two");
   for (std::size_t i = 0; i + 1 < two.size(); ++i)
     if (two[i] == "--threads") two[i + 1] = "2";
   REQUIRE(here.run(two).code == 0);

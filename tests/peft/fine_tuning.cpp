@@ -139,9 +139,25 @@ TEST_CASE("a run learns, scores come in the texts' order, the best epoch is kept
     const auto alone = scorer({texts.ids[one]});
     for (std::size_t k = 0; k < 2; ++k)
       CHECK(std::abs(alone.logits.data()[k] - all.logits.data()[2 * one + k]) <=
-            rounding<float>(static_cast<double>(config.hidden_size) * (1 + max_abs(all.logits.data(), all.logits.size()))));
+            rounding<float>(static_cast<double>(config.hidden_size) *
+                            (1 + max_abs(all.logits.data(), all.logits.size()))));
   }
   CHECK(scorer({}).logits.extent(0) == 0);
+}
+
+TEST_CASE("scores know no dropout, whatever the method trains with", "[peft][fine_tuning]") {
+  const nn::encoder_config config = small_config();
+  const auto texts = some_texts(config, 9);
+  nn::parameter_set<float> weights;
+  make_small(weights, config, two);
+  const peft::lora with{{.rank = 3, .alpha = 6, .dropout = 0.5}}, without{{.rank = 3, .alpha = 6}};
+  peft::attach(with, config, weights, 2);
+  disturb(weights, "*.lora_B.*");
+  peft::text_scorer<float> dropping(config, two, weights, with, 12), plain(config, two, weights, without, 12);
+  const auto first = dropping(texts.ids).logits, second = dropping(texts.ids).logits,
+             expected = plain(texts.ids).logits;
+  CHECK(std::equal(first.begin(), first.end(), expected.begin()));
+  CHECK(std::equal(second.begin(), second.end(), expected.begin()));
 }
 
 TEST_CASE("fine-tuning refuses settings that mean nothing, and says when it diverges", "[peft][fine_tuning]") {

@@ -250,7 +250,7 @@ class CommandLine(unittest.TestCase):
 
     def test_every_real_case_is_listed_once(self):
         known = compare.known_cases()
-        self.assertEqual(len(known), sum(len(m.CASES) for m in map(__import__, ("cases_audio", "cases_fft", "cases_pca"))))
+        self.assertEqual(len(known), sum(len(m.CASES) for m in map(__import__, ("cases_attention", "cases_audio", "cases_encoder", "cases_fft", "cases_gemm", "cases_pca", "cases_training"))))
 
 
 if __name__ == "__main__":

@@ -157,6 +157,7 @@ class text_scorer {
     logits_ = values.logits;
     pooled_ = values.pooled;
     tape_.compile_forward({logits_, pooled_});
+    tape_.training(false);  // a dropout of the method's own is off too
   }
 
   scores operator()(const token_lists& all, bool want_pooled = false) {
