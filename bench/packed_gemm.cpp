@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <hocket/core/buffer.hpp>
+#include <hocket/core/tensor.hpp>
 #include <hocket/kernels/gemm/engine.hpp>
 #include <hocket/kernels/packed_gemm/arms.hpp>
 

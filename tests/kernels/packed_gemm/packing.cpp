@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include <hocket/core/rng.hpp>
@@ -26,22 +27,31 @@ float rounded_by(float x) { return hocket::to_f32(hocket::to_bf16(x)); }
 /// (rows, columns) in S, with NaN on both sides of every row and in a row before and behind.
 template <class S>
 struct surrounded {
+  using wide = std::conditional_t<std::is_same_v<S, double>, double, float>;
   surrounded(std::size_t rows, std::size_t columns, std::uint64_t seed)
       : ld(columns + 5), values((rows + 2) * ld), plain({rows, columns}) {
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    std::fill(values.begin(), values.end(), hocket::from_f32<S>(nan));
+    std::fill(values.begin(), values.end(), stored(std::numeric_limits<wide>::quiet_NaN()));
     const hocket::philox random(seed);
     for (std::size_t r = 0; r < rows; ++r)
       for (std::size_t c = 0; c < columns; ++c) {
-        const S x = hocket::from_f32<S>(static_cast<float>(random.normal_at(r * columns + c)));
+        const S x = stored(static_cast<wide>(random.normal_at(r * columns + c)));
         values[(r + 1) * ld + 2 + c] = x;
-        plain.as_view()(r, c) = hocket::to_f32(x);
+        if constexpr (std::is_same_v<S, wide>)
+          plain.as_view()(r, c) = x;
+        else
+          plain.as_view()(r, c) = hocket::to_f32(x);
       }
   }
   const S* data() const { return values.data() + ld + 2; }
+  static S stored(wide x) {
+    if constexpr (std::is_same_v<S, wide>)
+      return x;
+    else
+      return hocket::from_f32<S>(x);
+  }
   std::size_t ld;
   std::vector<S> values;
-  hocket::tensor<float> plain;  ///< without what surrounds it
+  hocket::tensor<wide> plain;  ///< without what surrounds it
 };
 
 /// Packed bytes with a margin that must stay as it is.
@@ -127,11 +137,11 @@ void check_right(std::size_t k, std::size_t n) {
           hocket::to_bf16(b.plain.as_view()(q, j)).bits;
   on_every_machine([&] {
     target whole(wanted.size), by_strip(wanted.size), as_weight(wanted.size);
-    packed_gemm::pack_rows<S>(k, n, b.data(), b.ld, whole.memory.data());
+    packed_gemm::pack_rows<float, S>(precision::bf16, k, n, b.data(), b.ld, whole.memory.data());
     CHECK(whole.equals(wanted));
     for (std::size_t s = strips; s-- > 0;)
-      packed_gemm::pack_rows<S>(k, std::min<std::size_t>(32, n - s * 32), b.data() + s * 32, b.ld,
-                                by_strip.memory.data() + s * each);
+      packed_gemm::pack_rows<float, S>(precision::bf16, k, std::min<std::size_t>(32, n - s * 32), b.data() + s * 32,
+                                       b.ld, by_strip.memory.data() + s * each);
     CHECK(by_strip.equals(wanted));
     const packed_gemm::part<float> part{b.plain.data(), n, k};
     packed_gemm::pack<float>(precision::bf16, k, n, {&part, 1}, false, 0, strips, as_weight.memory.data());
@@ -182,4 +192,39 @@ TEST_CASE("what goes to bf16 is rounded to the nearest, ties to even; the unit t
       CHECK(packed[i] == (hocket::rounds_in_hardware() ? sign : hocket::to_bf16(tiny[i]).bits));
     }
   });
+}
+
+namespace {
+
+template <class T>
+void check_native(std::size_t k, std::size_t n) {
+  const surrounded<T> b(k, n, 5 + n);
+  constexpr std::size_t width = packed_gemm::strip_columns<T>;
+  const std::size_t strips = packed_gemm::strips_of<T>(n), each = packed_gemm::strip_bytes<T>(precision::native, k);
+  on_every_machine([&] {
+    target rows(strips * each), as_weight(strips * each);
+    packed_gemm::pack_rows<T>(precision::native, k, n, b.data(), b.ld, rows.memory.data());
+    const packed_gemm::part<T> part{b.plain.data(), n, k};
+    packed_gemm::pack<T>(precision::native, k, n, {&part, 1}, false, 0, strips, as_weight.memory.data());
+    CHECK(as_weight.equals(rows));
+    const auto* const strip = reinterpret_cast<const T*>(rows.memory.data());
+    std::vector<T> turned(n * (k + 2), T(7));
+    packed_gemm::turn<T>(k, n, b.data(), b.ld, turned.data(), k + 2);
+    bool right = true;
+    for (std::size_t q = 0; q < k; ++q)
+      for (std::size_t j = 0; j < strips * width; ++j) {
+        const T wanted = j < n ? b.plain.as_view()(q, j) : T(0);
+        right = right && strip[j / width * (each / sizeof(T)) + q * width + j % width] == wanted;
+        right = right && (j >= n || turned[j * (k + 2) + q] == wanted);
+      }
+    for (std::size_t j = 0; j < n; ++j) right = right && turned[j * (k + 2) + k] == T(7);
+    CHECK(right);
+  });
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("one matrix in strips, and turned, in its own precision", "[packed_gemm]", float, double) {
+  for (const std::size_t k : {0, 1, 15, 16, 17, 33, 70})
+    for (const std::size_t n : {1, 7, 16, 31, 32, 33, 65}) check_native<TestType>(k, n);
 }
