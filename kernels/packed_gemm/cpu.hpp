@@ -305,10 +305,14 @@ class tile_scope {
   bool open_;
 };
 
+/// Rows that pass by all strips before the next ones do: they and a strip stay in L2.
+inline constexpr std::size_t band_rows = 256;
+
 /// Bytes of workspace of `multiply`.
 template <Real T>
 constexpr std::size_t workspace_bytes(precision p, std::size_t m, std::size_t k) {
-  return left_bytes(p, m, k) + block_rows(rows_at_once(p, k, m)) * strip_columns<T> * sizeof(T);
+  const std::size_t rows = std::min(m, band_rows);
+  return left_bytes(p, rows, k) + block_rows(rows_at_once(p, k, rows)) * strip_columns<T> * sizeof(T);
 }
 
 /// C (m,n) = A (m,k) B for callers with nothing to add to it; on the calling thread. `workspace` is aligned to 64
@@ -316,21 +320,29 @@ constexpr std::size_t workspace_bytes(precision p, std::size_t m, std::size_t k)
 template <Real T>
 void multiply(precision p, std::size_t m, std::size_t n, std::size_t k, const T* a, std::size_t lda,
               const std::byte* packed, T* c, std::size_t ldc, std::byte* workspace) noexcept {
-  const left tiles{p, m, k, workspace};
-  T* const block = reinterpret_cast<T*>(workspace + left_bytes(p, m, k));
-  if constexpr (std::is_same_v<T, float>)
-    if (p != precision::native) pack_left<float>(tiles, 0, m, a, lda);
+  constexpr std::size_t width = strip_columns<T>;
+  const std::size_t bytes = strip_bytes<T>(p, k), strips = strips_of<T>(n);
+  T* const block = reinterpret_cast<T*>(workspace + left_bytes(p, std::min(m, band_rows), k));
   const tile_scope scope(p);
-  const std::size_t at_once = rows_at_once(p, k, m), bytes = strip_bytes<T>(p, k);
-  for (std::size_t j = 0; j < n; j += strip_columns<T>, packed += bytes)
-    for (std::size_t i = 0; i < m; i += at_once) {
-      const std::size_t rows = std::min(at_once, m - i), columns = std::min(strip_columns<T>, n - j);
-      if constexpr (std::is_same_v<T, float>) {
-        if (p != precision::native) product_tiles<float>(tiles, i, rows, packed, block, false, packed);
+  for (std::size_t first = 0; first < m; first += band_rows, a += band_rows * lda, c += band_rows * ldc) {
+    const std::size_t band = std::min(band_rows, m - first), at_once = rows_at_once(p, k, band);
+    const left tiles{p, band, k, workspace};
+    if constexpr (std::is_same_v<T, float>)
+      if (p != precision::native) pack_left<float>(tiles, 0, band, a, lda);
+    for (std::size_t s = 0; s < strips; ++s) {
+      const std::byte* const strip = packed + s * bytes;
+      const std::size_t columns = std::min(width, n - s * width);
+      for (std::size_t i = 0; i < band; i += at_once) {
+        const std::size_t rows = std::min(at_once, band - i);
+        const std::byte* const ahead = strip + (s + 1 < strips ? bytes : 0) + i * (bytes / band);
+        if constexpr (std::is_same_v<T, float>) {
+          if (p != precision::native) product_tiles<float>(tiles, i, rows, strip, block, false, ahead);
+        }
+        if (p == precision::native) product<T>(rows, k, a + i * lda, lda, strip, block, false, ahead);
+        for (std::size_t r = 0; r < rows; ++r) std::copy_n(block + r * width, columns, c + (i + r) * ldc + s * width);
       }
-      if (p == precision::native) product<T>(rows, k, a + i * lda, lda, packed, block, false, packed);
-      for (std::size_t r = 0; r < rows; ++r) std::copy_n(block + r * strip_columns<T>, columns, c + (i + r) * ldc + j);
     }
+  }
 }
 
 #if !defined(HOCKET_EXTERN_TEMPLATES) || defined(HOCKET_COMPILES_INSTANCES)
