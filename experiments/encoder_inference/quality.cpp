@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "experiments/encoder_inference/embedder.hpp"
 #include "experiments/encoder_inference/sentences.hpp"
 #include "experiments/support/classification.hpp"
 
@@ -23,7 +24,7 @@ nn::logistic_options classifier() {
 }
 
 /// (texts, D) of one precision, made once for all seeds.
-std::vector<float> cached_embeddings(case_run& run, const rated_sentences& sentences, embed_precision precision) {
+std::vector<float> cached_embeddings(case_run& run, const chosen_sentences& sentences, embed_precision precision) {
   const data_set model = open_data_set(run.options(), model_name);
   expects(model.present(), errc::bad_file, model.use.missing);
   embed_options options;
@@ -98,7 +99,7 @@ void add_quality_cases(const run_options& options, std::vector<case_spec>& cases
 
 void run_quality(case_run& run) {
   const data_set set = open_data_set(run.options(), sentences_name);
-  const rated_sentences sentences = read_rated_sentences(set, run.spec().options.size("sentences"));
+  const chosen_sentences sentences = choose_sentences(set, run.spec().options.size("sentences"));
   const auto precision = hocket::detail::option_from_text<embed_precision>("precision", run.spec().method);
   const std::vector<float> rows = cached_embeddings(run, sentences, precision);
   classification_data data;
@@ -116,7 +117,7 @@ void run_quality(case_run& run) {
 std::vector<resolution> resolution_of(const run_options& options) {
   const data_set set = open_data_set(options, sentences_name);
   if (!set.present()) return {};
-  const rated_sentences sentences = read_rated_sentences(set, options.quick ? 1000 : 6000);
+  const chosen_sentences sentences = choose_sentences(set, options.quick ? 1000 : 6000);
   return {accuracy_resolution(set, folds, sentences.texts.size(), sentences.units.back() + 1)};
 }
 

@@ -7,6 +7,7 @@
 #include <hocket/measure/sampler.hpp>
 #include <hocket/measure/timer.hpp>
 
+#include "experiments/encoder_inference/embedder.hpp"
 #include "experiments/encoder_inference/sentences.hpp"
 #include "experiments/support/peak_memory.hpp"
 
@@ -28,7 +29,7 @@ struct token_batch {
 
 /// `items` texts of exactly `length` tokens: the sentences of the set one after the other, cut.
 token_batch batch_of(const data_set& set, const texts::tokenizer& words, std::size_t items, std::size_t length) {
-  const rated_sentences sentences = read_rated_sentences(set, 2000);
+  const chosen_sentences sentences = choose_sentences(set, 2000);
   const texts::encoding frame = words.encode_text("");  // [CLS] [SEP]
   expects(frame.size() == 2 && length > 2, errc::unsupported_shape, "a text of ", length, " tokens with ", frame.size(),
           " special ones");

@@ -4,44 +4,17 @@
 #include <charconv>
 #include <map>
 
-#include <hocket/io/file.hpp>
 #include <hocket/measure/sha256.hpp>
 
 namespace hocket::experiments::peft_vs_full {
 
 namespace {
 
-void read_domain(const data_file& file, std::uint32_t domain, std::map<std::string, std::uint32_t>& units,
-                 std::vector<sentence>& all) {
-  const auto bytes = io::read_file(file.path, std::uintmax_t{1} << 30);
-  std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  for (std::size_t number = 1; !content.empty(); ++number) {
-    const std::size_t end = std::min(content.find('\n'), content.size());
-    std::string_view line = content.substr(0, end);
-    content.remove_prefix(std::min(end + 1, content.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.empty()) continue;
-    const std::size_t first = line.find('\t'), second = line.find('\t', first + 1);
-    expects(second != std::string_view::npos, errc::bad_file, file.path.string(), ": line ", number,
-            ": expected row, rating and text");
-    double rating = 0;
-    const auto read = std::from_chars(line.data() + first + 1, line.data() + second, rating);
-    expects(read.ec == std::errc{} && read.ptr == line.data() + second, errc::bad_file, file.path.string(), ": line ",
-            number, ": the rating is no number");
-    const std::string row(line.substr(0, first)), name = text(domains[domain], ":");
-    const std::string unit = name + row.substr(0, row.find('_'));
-    sentence one;
-    one.text = line.substr(second + 1);
-    one.id = name + row;
-    one.label = rating >= 0.5 ? 2 : rating <= -0.5 ? 0 : 1;
-    one.domain = domain;
-    one.unit = units.emplace(unit, static_cast<std::uint32_t>(units.size())).first->second;
-    std::uint32_t digest = 0;
-    const std::string hex = measure::sha256_of(std::string_view(unit)).substr(0, 8);
-    std::from_chars(hex.data(), hex.data() + hex.size(), digest, 16);
-    one.bucket = digest % 10;
-    all.push_back(std::move(one));
-  }
+std::uint32_t bucket_of(const std::string& unit) {
+  std::uint32_t digest = 0;
+  const std::string hex = measure::sha256_of(std::string_view(unit)).substr(0, 8);
+  std::from_chars(hex.data(), hex.data() + hex.size(), digest, 16);
+  return digest % 10;
 }
 
 /// The first `count` of `rows` by the digest of `salt` and their id.
@@ -65,12 +38,16 @@ sentiment_set read_sentiment(const run_options& options) {
   if (!data.set.present()) return data;
   try {
     std::map<std::string, std::uint32_t> units;
-    for (std::uint32_t domain = 0; domain < domains.size(); ++domain) {
-      const std::string name = text(domains[domain], ".txt");
-      const auto file = std::find_if(data.set.files.begin(), data.set.files.end(),
-                                     [&](const data_file& each) { return each.name == name; });
-      expects(file != data.set.files.end(), errc::bad_file, "vader_sentiment has no ", name);
-      read_domain(*file, domain, units, data.all);
+    for (rated_sentence& each : read_rated_sentences(data.set)) {
+      const std::string name = text(domains[each.domain], ":"), unit = name + each.document;
+      sentence one;
+      one.text = std::move(each.text);
+      one.id = name + each.row;
+      one.label = each.label;
+      one.domain = each.domain;
+      one.unit = units.emplace(unit, static_cast<std::uint32_t>(units.size())).first->second;
+      one.bucket = bucket_of(unit);
+      data.all.push_back(std::move(one));
     }
     data.units = units.size();
   } catch (const error& problem) {

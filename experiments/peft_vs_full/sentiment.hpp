@@ -8,18 +8,17 @@
 // A unit is a review of amazon and an article of nyt (row REVIEW_SENTENCE), otherwise a sentence.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "experiments/support/data_sets.hpp"
+#include "experiments/support/rated_sentences.hpp"
 
 namespace hocket::experiments::peft_vs_full {
 
-inline constexpr std::array<std::string_view, 4> domains = {"amazon", "movies", "nyt", "tweets"};
+inline constexpr auto& domains = rated_domains;
 inline const std::vector<std::string> sentiments = {"negative", "neutral", "positive"};
 inline constexpr std::size_t most_validation = 600;
 
