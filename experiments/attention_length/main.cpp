@@ -66,12 +66,10 @@ void run_throughput(case_run& run) {
     arm.flops = attention::flops_forward(p.shape()) + (backward ? attention::flops_backward(p.shape()) : 0);
     arms.push_back(std::move(arm));
   }
-  const std::size_t count = arms.size();
   measure::sampling_options sampling;
   sampling.budget_s = 10;
   sampling.warmup_rounds = 3;
-  const measure::timed_arms timed(std::move(arms), sampling);
-  for (std::size_t a = 0; a < count; ++a) run.record().timings.push_back(timed.timing_of(a));
+  run.record().timings = measure::timed_arms(std::move(arms), sampling).timings();
 }
 
 /// What a call needs beside the f32 problem that it is given: its copy of the inputs, results, workspace.

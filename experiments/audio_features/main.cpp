@@ -173,8 +173,7 @@ void run_throughput(case_run& run) {
     timed.work_unit = "seconds of audio";
     arms.push_back(std::move(timed));
   }
-  const measure::timed_arms timed(std::move(arms));
-  for (std::size_t a = 0; a < arm_table.size(); ++a) run.record().timings.push_back(timed.timing_of(a));
+  run.record().timings = measure::timed_arms(std::move(arms)).timings();
 }
 
 void run_parity(case_run& run) {

@@ -234,9 +234,7 @@ void run_throughput(case_run& run) {
   }
   measure::sampling_options sampling;
   sampling.sample_ns = 1e6;
-  const std::size_t count = arms.size();
-  const measure::timed_arms timed(std::move(arms), sampling);
-  for (std::size_t a = 0; a < count; ++a) run.record().timings.push_back(timed.timing_of(a));
+  run.record().timings = measure::timed_arms(std::move(arms), sampling).timings();
 }
 
 std::vector<resolution> resolution_of(const run_options& options) {

@@ -104,9 +104,7 @@ void time_steps(case_run& run, const base_model& base) {
   }
   measure::sampling_options sampling;
   sampling.sample_ns = 5e7;
-  const std::size_t count = timed.size();
-  const measure::timed_arms all(std::move(timed), sampling);
-  for (std::size_t i = 0; i < count; ++i) run.record().timings.push_back(all.timing_of(i));
+  run.record().timings = measure::timed_arms(std::move(timed), sampling).timings();
 }
 
 struct scoring {
@@ -170,9 +168,7 @@ void time_latency(case_run& run, const base_model& base) {
     }
   measure::sampling_options sampling;
   sampling.sample_ns = 2e7;
-  const std::size_t count = timed.size();
-  const measure::timed_arms all(std::move(timed), sampling);
-  for (std::size_t i = 0; i < count; ++i) run.record().timings.push_back(all.timing_of(i));
+  run.record().timings = measure::timed_arms(std::move(timed), sampling).timings();
 }
 
 }  // namespace
