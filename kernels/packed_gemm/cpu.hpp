@@ -80,24 +80,18 @@ void visit_strip(std::span<const part<T>> parts, bool turned, std::size_t k, std
   }
 }
 
-/// The piece that alone holds `count` lines from `first` on, as they are; null if none does.
+/// `count` lines from `first` on where one piece alone holds them as they are; without data otherwise.
 template <Real T>
-const part<T>* only_part(std::span<const part<T>> parts, std::size_t first, std::size_t count) {
+part<T> lines_of_one_part(std::span<const part<T>> parts, std::size_t first, std::size_t count) {
   for (const part<T>& each : parts) {
-    if (first < each.count)
-      return each.data && first + count <= each.count && each.offset == 0 && each.length == all_of_line &&
-                     each.scale == T{1}
-                 ? &each
-                 : nullptr;
+    if (first < each.count) {
+      const bool plain = each.data && first + count <= each.count && each.offset == 0 && each.length == all_of_line &&
+                         each.scale == T{1};
+      return plain ? part<T>{each.data + first * each.ld, each.ld, count} : part<T>{};
+    }
     first -= each.count;
   }
-  return nullptr;
-}
-template <Real T>
-std::size_t lines_before(std::span<const part<T>> parts, const part<T>& one) {
-  std::size_t lines = 0;
-  for (const part<T>* each = parts.data(); each != &one; ++each) lines += each->count;
-  return lines;
+  return {};
 }
 
 inline void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
@@ -155,45 +149,8 @@ void turn(std::size_t rows, std::size_t columns, const T* from, std::size_t ld, 
   HOCKET_ON_BEST_ISA(turn<T>(rows, columns, from, ld, to, ldto))
 }
 
-/// On the calling thread: packs strips [first, last) of B (k, n), made of `parts` (shape.hpp), into `to`, which holds
-/// all of packed_bytes and is aligned to 64 bytes. bf16 and int8 are for f32.
-template <Real T>
-void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> parts, bool turned, std::size_t first,
-          std::size_t last, std::byte* to) noexcept {
-  constexpr std::size_t width = strip_columns<T>;
-  for (std::size_t s = first; s < last; ++s) {
-    std::byte* const strip = to + s * strip_bytes<T>(p, k);
-    const std::size_t j0 = s * width, columns = std::min(width, n - j0);
-    if constexpr (std::is_same_v<T, float>) {
-      if (p == precision::bf16) {
-        detail::pack_strip_bf16(k, j0, columns, parts, turned, strip);
-        continue;
-      }
-      if (p == precision::int8) {
-        detail::pack_strip_int8(k, j0, columns, parts, turned, strip);
-        continue;
-      }
-    }
-    T* const out = reinterpret_cast<T*>(strip);
-    if (const part<T>* const whole = detail::only_part<T>(parts, turned ? j0 : 0, turned ? columns : k)) {
-      const T* const from = whole->data + (turned ? j0 - detail::lines_before(parts, *whole) : 0) * whole->ld;
-      if (columns < width) std::fill_n(out, k * width, T{0});
-      if (turned)
-        turn<T>(columns, k, from, whole->ld, out, width);
-      else
-        for (std::size_t q = 0; q < k; ++q) std::copy_n(from + q * whole->ld + j0, columns, out + q * width);
-      continue;
-    }
-    const bool full = std::all_of(parts.begin(), parts.end(),
-                                  [](const part<T>& each) { return each.data && each.length == all_of_line; });
-    if (columns < width || !full) std::fill_n(out, k * width, T{0});
-    detail::visit_strip(parts, turned, k, j0, columns,
-                        [&](std::size_t q, std::size_t j, T x) { out[q * width + j] = x; });
-  }
-}
-
-/// The same for one matrix (k, n), not turned, with rows `ldb` apart, that is packed for one use. S: T, or for bf16 f32
-/// or bf16.
+/// On the calling thread: packs one matrix (k, n) with rows `ldb` apart into `to`, which is aligned to 64 bytes. S: T,
+/// or for bf16 f32 or bf16.
 template <Real T, class S = T>
 void pack_rows(precision p, std::size_t k, std::size_t n, const S* b, std::size_t ldb, std::byte* to) noexcept {
   constexpr std::size_t width = strip_columns<T>;
@@ -214,6 +171,43 @@ void pack_rows(precision p, std::size_t k, std::size_t n, const S* b, std::size_
         std::copy_n(b + q * ldb + j0, count, row);
         std::fill(row + count, row + width, T{0});
       }
+}
+
+/// On the calling thread: packs strips [first, last) of B (k, n), made of `parts` (shape.hpp), into `to`, which holds
+/// all of packed_bytes and is aligned to 64 bytes. bf16 and int8 are for f32.
+template <Real T>
+void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> parts, bool turned, std::size_t first,
+          std::size_t last, std::byte* to) noexcept {
+  constexpr std::size_t width = strip_columns<T>;
+  for (std::size_t s = first; s < last; ++s) {
+    std::byte* const strip = to + s * strip_bytes<T>(p, k);
+    const std::size_t j0 = s * width, columns = std::min(width, n - j0);
+    if constexpr (std::is_same_v<T, float>) {
+      if (p == precision::bf16) {
+        detail::pack_strip_bf16(k, j0, columns, parts, turned, strip);
+        continue;
+      }
+      if (p == precision::int8) {
+        detail::pack_strip_int8(k, j0, columns, parts, turned, strip);
+        continue;
+      }
+    }
+    T* const out = reinterpret_cast<T*>(strip);
+    if (const part<T> one = detail::lines_of_one_part<T>(parts, turned ? j0 : 0, turned ? columns : k); one.data) {
+      if (!turned) {
+        pack_rows<T>(p, k, columns, one.data + j0, one.ld, strip);
+        continue;
+      }
+      if (columns < width) std::fill_n(out, k * width, T{0});
+      turn<T>(columns, k, one.data, one.ld, out, width);
+      continue;
+    }
+    const bool full = std::all_of(parts.begin(), parts.end(),
+                                  [](const part<T>& each) { return each.data && each.length == all_of_line; });
+    if (columns < width || !full) std::fill_n(out, k * width, T{0});
+    detail::visit_strip(parts, turned, k, j0, columns,
+                        [&](std::size_t q, std::size_t j, T x) { out[q * width + j] = x; });
+  }
 }
 
 // A -----------------------------------------------------------------------------------------------------------------

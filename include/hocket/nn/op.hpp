@@ -153,7 +153,6 @@ struct node_state {
   std::uint32_t number = 0;
   std::vector<operand> inputs;
   place output, back_output, output_gradient;
-  bool spills = false;  ///< the output is copied to back_output
   matrix_size size{extent(0), 0};
   std::vector<place> kept, back_kept;
   std::vector<matrix_size> kept_sizes;

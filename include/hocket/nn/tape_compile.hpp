@@ -393,7 +393,6 @@ void tape<T>::resolve_nodes() {
     m.size = out.size;
     m.output = place_of(out.block);
     m.back_output = place_of(out.back_block);
-    m.spills = n.spills;
     m.output_gradient = place_of(out.gradient_block);
     m.kept_sizes = n.needs.kept;
     m.kept.clear();

@@ -144,12 +144,11 @@ class linear_op final : public op<T> {
   /// Of products in bf16 a block has whole steps of 32 rows, filled up with zeros; otherwise its own rows, and the
   /// lines of du a gap, so that they do not all meet in the same sets of a cache.
   static constexpr std::size_t gap = alignment / sizeof(T);
-  precision gradient_kind() const { return term_kind(); }
   std::size_t left_bytes_of(std::size_t rows) const {
     return tiles() ? kernels::packed_gemm::left_bytes(precision::bf16, columns_, rows) : rows * columns_ * sizeof(T);
   }
   std::size_t right_bytes_of(std::size_t rows) const {
-    return kernels::packed_gemm::strips_of<T>(in_) * kernels::packed_gemm::strip_bytes<T>(gradient_kind(), rows);
+    return kernels::packed_gemm::strips_of<T>(in_) * kernels::packed_gemm::strip_bytes<T>(term_kind(), rows);
   }
   template <class Asked>
   factors factors_of(const Asked& asked) const {
@@ -173,7 +172,7 @@ class linear_op final : public op<T> {
   };
 
   bool tiles() const { return options_.products != precision::native; }
-  /// Terms are never computed in int8.
+  /// Of terms and of trained weights' gradients: never int8.
   precision term_kind() const { return tiles() ? precision::bf16 : precision::native; }
   /// Whether du, the gradient before bias and activation, differs from dy.
   bool changes() const { return options_.act != activation::none || options_.dropout > 0; }

@@ -297,12 +297,12 @@ void linear_op<T>::keep_factors(const frame<T>& f) const noexcept {
   const std::size_t at_once = f.device().threads == 1 ? pg::rounded_up(in_, width) : width;
   share(f, (in_ + at_once - 1) / at_once, [&](std::size_t part, std::size_t) {
     const std::size_t first = part * at_once, count = std::min(at_once, in_ - first);
-    std::byte* const here = to + first / width * pg::strip_bytes<T>(gradient_kind(), rows);
+    std::byte* const here = to + first / width * pg::strip_bytes<T>(term_kind(), rows);
     if constexpr (std::is_same_v<T, float>)
       if (f.input_storage(0) == storage::bf16)
         return pg::pack_rows<float, bf16>(precision::bf16, rows, count, f.template input_rows<bf16>(0) + first, in_,
                                           here);
-    pg::pack_rows<T>(gradient_kind(), rows, count, f.input_rows(0) + first, in_, here);
+    pg::pack_rows<T>(term_kind(), rows, count, f.input_rows(0) + first, in_, here);
   });
 }
 
@@ -444,10 +444,10 @@ void linear_op<T>::weight_gradients(const frame<T>& f, std::size_t blocks) const
         alignas(alignment) T c[tall * width];
         if (blocks == 0) std::fill_n(c, rows * width, T{0});
         {
-          const pg::tile_scope scope(gradient_kind());
+          const pg::tile_scope scope(term_kind());
           const auto strip_in = [&](std::size_t b) {
             return factors_in(scratch, at, block_of[b], b).right +
-                   strip * pg::strip_bytes<T>(gradient_kind(), block_of[b].rows);
+                   strip * pg::strip_bytes<T>(term_kind(), block_of[b].rows);
           };
           for (std::size_t b = 0; b < blocks; ++b) {
             const std::size_t k = block_of[b].rows;
