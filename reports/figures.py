@@ -270,6 +270,16 @@ def forest(name, rows, label, outer_name, inner_name):
         return finish(figure, name)
 
 
+def _room_for_names(axis, x_label, y_label):
+    """Labels and ticks of a cloud of named points over a logarithmic x axis, which is widened for the names."""
+    axis.set_xlabel(x_label)
+    axis.set_ylabel(y_label)
+    low, high = axis.get_xlim()
+    axis.set_xlim(low / 1.1, high * (high / low) ** 0.12)
+    _plain_log(axis.xaxis)
+    axis.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+
+
 def pareto(name, rows, x_label, y_label):
     """rows: dicts with name, x, x_ci, y, y_ci, front, dominated, inherited (its method's x). Cost on a logarithmic
     axis, lower left to upper left is better."""
@@ -301,12 +311,7 @@ def pareto(name, rows, x_label, y_label):
                 markersize=3.5 if row["inherited"] else 5.5,
                 markeredgewidth=0.9,
             )
-        axis.set_xlabel(x_label)
-        axis.set_ylabel(y_label)
-        low, high = axis.get_xlim()
-        axis.set_xlim(low / 1.1, high * (high / low) ** 0.12)
-        _plain_log(axis.xaxis)
-        axis.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+        _room_for_names(axis, x_label, y_label)
         shown = sorted(rows, key=lambda r: (not r["front"], r["dominated"], -r["y"], r["name"]))
         label_points(
             axis,
@@ -325,12 +330,7 @@ def scatter(name, rows, x_label, y_label):
             if row["y_ci"]:
                 axis.plot([row["x"]] * 2, row["y_ci"], color=colour, linewidth=0.8, alpha=0.55)
             axis.plot([row["x"]], [row["y"]], "o", color=colour, markersize=5.5, markeredgewidth=0.9)
-        axis.set_xlabel(x_label)
-        axis.set_ylabel(y_label)
-        low, high = axis.get_xlim()
-        axis.set_xlim(low / 1.1, high * (high / low) ** 0.12)
-        _plain_log(axis.xaxis)
-        axis.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+        _room_for_names(axis, x_label, y_label)
         shown = sorted(rows, key=lambda r: (not r["front"], -r["y"], r["name"]))
         label_points(axis, [(r["x"], r["y"], r["name"], SERIES[0] if r["front"] else INK) for r in shown])
         return finish(figure, name)
