@@ -13,10 +13,11 @@ template <class T>
 using two = vec<T>[2];
 
 /// c (Rows, two registers) = or += A B over k; c and b have rows of strip_columns<T>. Meanwhile a line of memory from
-/// `ahead` on is asked for at every eighth step.
+/// `ahead` on is asked for at every eighth step, and of each row of A the line after the next: Rows streams are more
+/// than the machine follows by itself.
 template <class T, std::size_t Rows>
 void tile(std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add, const std::byte* ahead) noexcept {
-  constexpr std::size_t width = strip_columns<T>;
+  constexpr std::size_t width = strip_columns<T>, line = 64 / sizeof(T);
   two<T> acc[Rows];
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < Rows; ++i)
@@ -24,6 +25,10 @@ void tile(std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add
   for (std::size_t piece = 0; piece < k; piece += 8, ahead += 64) {
     const std::size_t end = k - piece < 8 ? k : piece + 8;
     __builtin_prefetch(ahead, 0, 2);
+    if (piece % line == 0) {
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < Rows; ++i) __builtin_prefetch(a + i * lda + piece + 2 * line);
+    }
     for (std::size_t p = piece; p < end; ++p, b += width) {
       const vec<T> b0 = load(b), b1 = load(b + lanes<T>);
 #pragma GCC unroll 16
