@@ -19,6 +19,7 @@ MARGIN = 0.02  # two accuracies closer than this (a share) count as equivalent, 
 FROM_ITEMS = ("accuracy", "macro_f1")  # computed again from the answers, pooled over folds
 MEMORY = "peak_memory"
 UNITS_OF_SHARES = ("fraction", "share", "1", "")
+UNITS_OF_DIFFERENCES = ("fraction", "share")  # may be a difference of two shares, and below zero
 
 
 def parse_case(record):
@@ -65,7 +66,8 @@ class Metric:
 
     @property
     def is_share(self):
-        return self.unit in UNITS_OF_SHARES and (self.value is None or 0.0 <= self.value <= 1.0)
+        lowest = -1.0 if self.unit in UNITS_OF_DIFFERENCES else 0.0
+        return self.unit in UNITS_OF_SHARES and (self.value is None or lowest <= self.value <= 1.0)
 
 
 @dataclass

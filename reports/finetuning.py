@@ -54,7 +54,7 @@ def verdicts(board):
         )
     margin = next(iter(board.comparisons.values())).margin
     said = [
-        (groups["equivalent"], "equal within %s points: " % fmt.points(margin, 0)),
+        (groups["equivalent"], "equal within %s: " % fmt.plural(fmt.points(margin, 0), "point")),
         (groups["better"], "better: "),
         (groups["worse"], "worse: "),
         (groups["unresolved"], "not resolved: "),
@@ -93,6 +93,7 @@ def _table(name, board, whole, cost):
         one = board.comparisons.get((arm.name, whole.name))
         forgotten, bytes_, memory = _value(arm, FORGOTTEN), _value(arm, SIZE), _value(arm, MEMORY)
         share, mine = _value(arm, TRAINED) / _value(whole, TRAINED), cost.get(arm.name)
+        verdict = one.verdict if one else "reference" if arm is whole else "not compared"
         tone = {"better": "good", "worse": "bad", "equivalent": "even"}.get(one.verdict, "faint") if one else ""
 
         def interval(values):
@@ -108,7 +109,7 @@ def _table(name, board, whole, cost):
                 interval(metric.seed),
                 Cell(fmt.points(one.difference) if one else "·", one.difference if one else 0.0, tone),
                 Cell(fmt.points_interval(one.interval) if one and one.interval else fmt.MISSING),
-                Cell(one.verdict if one else "reference", None, tone),
+                Cell(verdict, None, tone),
                 Cell(fmt.MISSING if forgotten is None else fmt.points(forgotten), forgotten),
                 Cell(fmt.size(bytes_), bytes_),
                 Cell(fmt.size(memory), memory),
@@ -124,7 +125,7 @@ def _table(name, board, whole, cost):
                 *(metric.seed or (None, None)),
                 *((one.difference, *(one.interval or (None, None)), *(one.interval90 or (None, None))) if one else [None] * 5),
                 one.holm_p if one else None,
-                one.verdict if one else "reference",
+                verdict,
                 forgotten,
                 bytes_,
                 memory,

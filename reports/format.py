@@ -21,6 +21,11 @@ def significant(value, digits=3):
     return "%s × 10%s" % (mantissa, superscript(int(power)))
 
 
+def count(value):
+    """A whole number with its thousands apart; another one as `significant`."""
+    return format(int(value), ",") if value == int(value) and abs(value) >= 1e4 else significant(value)
+
+
 def superscript(number):
     return str(number).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
@@ -31,7 +36,7 @@ def minus(text):
 
 
 def percent(share, digits=1):
-    return MISSING if share is None else "%.*f" % (digits, 100.0 * share)
+    return MISSING if share is None else minus("%.*f" % (digits, 100.0 * share + 0.0))
 
 
 def points(difference, digits=1):
@@ -109,7 +114,7 @@ def size(count):
 
 
 def plural(count, noun, many=None):
-    return "%d %s" % (count, noun if count == 1 else (many or noun + "s"))
+    return "%s %s" % (count, noun if count in (1, "1") else (many or noun + "s"))
 
 
 def listing(names, last="and"):

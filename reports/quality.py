@@ -27,13 +27,15 @@ def cost_label(unit):
 def shown_unit(metric):
     if metric.is_share:
         return "%"
-    return "" if metric.unit in analysis.UNITS_OF_SHARES else metric.unit
+    return "" if metric.unit in (*analysis.UNITS_OF_SHARES, "bytes") else metric.unit
 
 
 def shown(metric, value):
     if value is None:
         return fmt.MISSING
-    return fmt.percent(value) if metric.is_share else fmt.minus(fmt.significant(value))
+    if metric.is_share:
+        return fmt.percent(value)
+    return fmt.size(value) if metric.unit == "bytes" else fmt.minus(fmt.count(value))
 
 
 def shown_interval(metric, interval):
@@ -41,7 +43,7 @@ def shown_interval(metric, interval):
         return fmt.MISSING
     if metric.is_share:
         return fmt.percent_interval(interval)
-    return "[%s, %s]" % tuple(fmt.minus(fmt.significant(v)) for v in interval)
+    return "[%s, %s]" % tuple(shown(metric, v) for v in interval)
 
 
 def section(record_set, board, names, several_machines):

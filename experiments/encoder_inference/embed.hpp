@@ -21,6 +21,7 @@
 
 #include <hocket/core/parallel.hpp>
 #include <hocket/io/file.hpp>
+#include <hocket/io/lines.hpp>
 #include <hocket/io/npy.hpp>
 
 #include "experiments/encoder_inference/embedder.hpp"
@@ -32,13 +33,7 @@ namespace hocket::experiments::encoder_inference {
 /// The texts of a file: views into `content`.
 inline std::vector<std::string_view> texts_of(std::string_view content) {
   std::vector<std::string_view> texts;
-  while (!content.empty()) {
-    const std::size_t end = std::min(content.find('\n'), content.size());
-    std::string_view line = content.substr(0, end);
-    if (end < content.size() && line.ends_with('\r')) line.remove_suffix(1);
-    texts.push_back(line);
-    content.remove_prefix(std::min(end + 1, content.size()));
-  }
+  io::each_line(content, [&](std::string_view line, std::size_t) { texts.push_back(line); });
   return texts;
 }
 

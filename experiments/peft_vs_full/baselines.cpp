@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include <hocket/io/file.hpp>
+#include <hocket/io/lines.hpp>
 #include <hocket/nn/lbfgs.hpp>
 #include <hocket/nn/logistic_regression.hpp>
 
@@ -180,18 +181,15 @@ baseline_answer lexicon_baseline(const std::filesystem::path& lexicon, const lab
   const auto bytes = io::read_file(lexicon, std::uintmax_t{1} << 28);
   std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   std::unordered_map<std::string, double> valence;
-  while (!content.empty()) {
-    const std::size_t end = std::min(content.find('\n'), content.size());
-    const std::string_view line = content.substr(0, end);
-    content.remove_prefix(std::min(end + 1, content.size()));
+  io::each_line(content, [&](std::string_view line, std::size_t) {
     const std::size_t tab = line.find('\t');
-    if (tab == std::string_view::npos) continue;
+    if (tab == std::string_view::npos) return;
     const std::string_view number = line.substr(tab + 1, line.find('\t', tab + 1) - tab - 1);
     double value = 0;
     const auto read = std::from_chars(number.data(), number.data() + number.size(), value);
     expects(read.ec == std::errc{}, errc::bad_file, lexicon.string(), ": '", line.substr(0, tab), "' has no valence");
     valence.emplace(line.substr(0, tab), value);
-  }
+  });
   const auto compound = [&](std::string_view text) {
     double sum = 0;
     for (std::size_t at = 0; at < text.size();) {  // emoticons are entries too: words as they stand first

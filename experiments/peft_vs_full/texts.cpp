@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <hocket/io/file.hpp>
+#include <hocket/io/lines.hpp>
 #include <hocket/measure/sha256.hpp>
 #include <hocket/text/unicode.hpp>
 
@@ -21,13 +22,7 @@ text_file each_line(const std::filesystem::path& path, Visit&& f) {
   file.sha256 = measure::sha256_of(std::as_bytes(std::span(bytes)));
   std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (content.starts_with("\xEF\xBB\xBF")) content.remove_prefix(3);
-  for (std::size_t number = 1; !content.empty(); ++number) {
-    const std::size_t end = std::min(content.find('\n'), content.size());
-    std::string_view line = content.substr(0, end);
-    content.remove_prefix(std::min(end + 1, content.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    f(file, line, number);
-  }
+  io::each_line(content, [&](std::string_view line, std::size_t number) { f(file, line, number); });
   return file;
 }
 

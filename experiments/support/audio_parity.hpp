@@ -179,7 +179,8 @@ inline audio::mfcc_options options_of(const golden_case& c) {
 
 /// The rounding floor of one case: how far an answer may be off in precision T because of epsilon alone, carried
 /// through the chain by its derivatives.
-///   f32   the reference is exact in comparison: epsilon x the sum of magnitudes of a frame for its transform, epsilon x
+///   f32   the reference is exact in comparison: epsilon x the sum of magnitudes of a frame for its transform, epsilon
+///   x
 ///         the root of the summed squares for the cosine transform
 ///   f64   the reference is a computation in the same precision, so where terms cancel (a row that is zero by symmetry)
 ///         both sides may be off by the worst case: log2(n_fft) times that for a transform (Higham, "Accuracy and

@@ -1,12 +1,5 @@
 #include "experiments/support/case_process.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -14,9 +7,17 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <new>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <hocket/measure/machine.hpp>
 #include <hocket/measure/record_json.hpp>
-#include <new>
 
 namespace hocket::experiments {
 

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <hocket/measure/record.hpp>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+
+#include <nlohmann/json.hpp>
+
+#include <hocket/measure/record.hpp>
 
 #include "experiments/support/driver.hpp"
 

@@ -15,6 +15,7 @@
 
 #include <hocket/core/error.hpp>
 #include <hocket/io/file.hpp>
+#include <hocket/io/lines.hpp>
 #include <hocket/io/tsv.hpp>
 #include <hocket/measure/record.hpp>
 
@@ -130,12 +131,8 @@ struct labelled_rows {
 inline labelled_rows parse_labelled_csv(std::string_view content, const std::string& source) {
   labelled_rows table;
   std::vector<double> line_values;
-  for (std::size_t number = 1; !content.empty(); ++number) {
-    const std::size_t end = std::min(content.find('\n'), content.size());
-    std::string_view line = content.substr(0, end);
-    content.remove_prefix(std::min(end + 1, content.size()));
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    if (line.empty()) continue;
+  io::each_line(content, [&](std::string_view line, std::size_t number) {
+    if (line.empty()) return;
     line_values.clear();
     const char* at = line.data();
     const char* const stop = line.data() + line.size();
@@ -159,7 +156,7 @@ inline labelled_rows parse_labelled_csv(std::string_view content, const std::str
     table.labels.push_back(static_cast<std::uint32_t>(label));
     table.classes = std::max(table.classes, static_cast<std::size_t>(label) + 1);
     ++table.rows;
-  }
+  });
   expects(table.rows > 0, errc::bad_file, source, ": no rows");
   return table;
 }

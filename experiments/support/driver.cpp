@@ -1,21 +1,22 @@
 #include "experiments/support/driver.hpp"
 
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <hocket/measure/build.hpp>
-#include <hocket/measure/machine.hpp>
-#include <hocket/measure/record_json.hpp>
 #include <iostream>
 #include <regex>
 #include <set>
+
+#include <CLI/CLI.hpp>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <hocket/measure/build.hpp>
+#include <hocket/measure/machine.hpp>
+#include <hocket/measure/record_json.hpp>
 
 #include "experiments/support/case_process.hpp"
 #include "experiments/support/progress.hpp"

@@ -54,12 +54,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <hocket/core/device.hpp>
-#include <hocket/measure/record.hpp>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <hocket/core/device.hpp>
+#include <hocket/measure/record.hpp>
 
 #include "experiments/support/stage_cache.hpp"
 

@@ -1,10 +1,11 @@
 #include "experiments/support/progress.hpp"
 
-#include <unistd.h>
-
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+
+#include <unistd.h>
+
 #include <hocket/core/error.hpp>
 
 namespace hocket::experiments {

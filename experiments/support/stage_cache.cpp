@@ -1,11 +1,12 @@
 #include "experiments/support/stage_cache.hpp"
 
 #include <fstream>
+#include <sstream>
+#include <string_view>
+
 #include <hocket/core/error.hpp>
 #include <hocket/measure/record_json.hpp>
 #include <hocket/measure/sha256.hpp>
-#include <sstream>
-#include <string_view>
 
 #include "experiments/support/driver.hpp"
 

@@ -1,5 +1,5 @@
-// The umbrella of audio features, PCA, regression and statistics on the CPU, layer by layer. models.hpp adds what reads,
-// runs and trains models of text. No vendor file is included from here; add one by choice.
+// The umbrella of audio features, PCA, regression and statistics on the CPU, layer by layer. models.hpp adds what
+// reads, runs and trains models of text. No vendor file is included from here; add one by choice.
 #pragma once
 
 // core: views, errors, options, devices

@@ -253,8 +253,7 @@ HOCKET_ALWAYS_INLINE void walk(const dropout& drop, const In& in, Panel&& panel)
                            std::size_t ld) {
     const auto masks = [&](std::size_t j) { return decltype(drops)::value ? keep + (j - first) : keep; };
     std::size_t j = first;
-    for (; j + lanes<T> <= last; j += lanes<T>)
-      panel(drops, std::true_type{}, rows.from(0, j), lanes<T>, masks(j), ld);
+    for (; j + lanes<T> <= last; j += lanes<T>) panel(drops, std::true_type{}, rows.from(0, j), lanes<T>, masks(j), ld);
     if (j < last) panel(drops, std::false_type{}, rows.from(0, j), last - j, masks(j), ld);
   };
   alignas(alignment) std::int32_t made[mask_band * dropout_group];

@@ -3,7 +3,8 @@
 // Ladder (bf16, one core, TFLOP/s; the unit's peak there is 3.5):
 //   1  two tiles of A by two of B, all loads of a step before its four products     2.75 from L1, 2.1 with A from L2
 //   2  A in whole tiles instead of rows of a matrix                                 +20 % from L2 (1.73 before)
-//   3  A by loads that pass by L1, where the strip stays                            0.64 -> 0.82 of the peak at k = 384;
+//   3  A by loads that pass by L1, where the strip stays                            0.64 -> 0.82 of the peak at k =
+//   384;
 //      with ordinary ones 32 rows of A and a strip, 24 KiB each, drive each other out of 48 KiB
 //   4  long strips in even pieces of at most 16 steps instead of 8                  0.67 -> 0.72 at k = 1536
 // 3 and 4 together: a forward pass of MiniLM in bf16 -11 %, a LoRA step -5 %, a full one -4 %.

@@ -1,7 +1,8 @@
 #include <cmath>
 #include <cstdint>
-#include <hocket/core/half.hpp>
 #include <limits>
+
+#include <hocket/core/half.hpp>
 
 #include "catch.hpp"
 

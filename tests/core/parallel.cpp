@@ -1,7 +1,8 @@
 #include <atomic>
-#include <hocket/core/parallel.hpp>
 #include <stdexcept>
 #include <vector>
+
+#include <hocket/core/parallel.hpp>
 
 #include "catch.hpp"
 

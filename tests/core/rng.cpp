@@ -1,7 +1,8 @@
 #include <algorithm>
-#include <hocket/core/rng.hpp>
 #include <numeric>
 #include <vector>
+
+#include <hocket/core/rng.hpp>
 
 #include "catch.hpp"
 

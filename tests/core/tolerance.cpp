@@ -1,7 +1,8 @@
-#include <hocket/core/simd.hpp>
-#include <hocket/core/tolerance.hpp>
 #include <limits>
 #include <vector>
+
+#include <hocket/core/simd.hpp>
+#include <hocket/core/tolerance.hpp>
 
 #include "catch.hpp"
 

@@ -1,7 +1,8 @@
-#include <hocket/core/buffer.hpp>
-#include <hocket/core/view.hpp>
 #include <numeric>
 #include <vector>
+
+#include <hocket/core/buffer.hpp>
+#include <hocket/core/view.hpp>
 
 #include "catch.hpp"
 

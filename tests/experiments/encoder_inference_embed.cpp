@@ -110,7 +110,7 @@ TEST_CASE("lines become texts", "[experiments][encoder_inference]") {
   CHECK(texts_of("a") == list{"a"});
   CHECK(texts_of("a\n") == list{"a"});
   CHECK(texts_of("a\n\nb\n\n") == list{"a", "", "b", ""});
-  CHECK(texts_of("a\r\n\r\nb\r\r\nc\rd\r") == list{"a", "", "b\r", "c\rd\r"});
+  CHECK(texts_of("a\r\n\r\nb\r\r\nc\rd\r") == list{"a", "", "b\r", "c\rd"});
 }
 
 TEST_CASE("a file without texts gives an array without rows", "[experiments][encoder_inference]") {

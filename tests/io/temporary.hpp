@@ -1,14 +1,15 @@
 // A folder of its own for each test, removed at its end; and seeded damage for the parsers.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstddef>
 #include <filesystem>
-#include <hocket/core/rng.hpp>
-#include <hocket/io/file.hpp>
 #include <string>
 #include <vector>
+
+#include <unistd.h>
+
+#include <hocket/core/rng.hpp>
+#include <hocket/io/file.hpp>
 
 namespace hocket::tests {
 
@@ -43,25 +44,16 @@ inline std::vector<unsigned char> damaged(std::vector<unsigned char> bytes, phil
         1 + static_cast<std::size_t>(random.next_below(std::min<std::size_t>(32, bytes.size() - at)));
     const auto stretch_end = static_cast<std::ptrdiff_t>(at + stretch);
     switch (random.next_below(6)) {
-      case 0:
-        bytes[at] = static_cast<unsigned char>(bytes[at] ^ (1u << random.next_below(8)));
-        break;
-      case 1:
-        bytes[at] = static_cast<unsigned char>(random.next_below(256));
-        break;
-      case 2:
-        bytes[at] = random.next_below(2) != 0 ? 0xFF : 0x00;
-        break;
-      case 3:
-        bytes.resize(at);
-        break;
+      case 0: bytes[at] = static_cast<unsigned char>(bytes[at] ^ (1u << random.next_below(8))); break;
+      case 1: bytes[at] = static_cast<unsigned char>(random.next_below(256)); break;
+      case 2: bytes[at] = random.next_below(2) != 0 ? 0xFF : 0x00; break;
+      case 3: bytes.resize(at); break;
       case 4: {
         const std::vector<unsigned char> part(bytes.begin() + offset, bytes.begin() + stretch_end);
         bytes.insert(bytes.begin() + offset, part.begin(), part.end());
         break;
       }
-      default:
-        bytes.erase(bytes.begin() + offset, bytes.begin() + stretch_end);
+      default: bytes.erase(bytes.begin() + offset, bytes.begin() + stretch_end);
     }
   }
   return bytes;

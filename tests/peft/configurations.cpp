@@ -23,7 +23,8 @@ TEST_CASE("steps a second of LoRA configurations over one base", "[.measure]") {
   const cpu device{static_cast<int>(number("HOCKET_THREADS", 2))};
   const double seconds = number("HOCKET_SECONDS", 5);
   const char* const given = std::getenv("HOCKET_PRODUCTS");
-  const auto products = given ? detail::option_from_text<nn::precision>("HOCKET_PRODUCTS", given) : nn::precision::native;
+  const auto products =
+      given ? detail::option_from_text<nn::precision>("HOCKET_PRODUCTS", given) : nn::precision::native;
   nn::encoder_config config;
   config.hidden_size = 384, config.num_hidden_layers = 6, config.num_attention_heads = 12;
   config.intermediate_size = 1536, config.vocab_size = 30522, config.max_position_embeddings = 512;

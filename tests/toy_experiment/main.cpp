@@ -1,16 +1,17 @@
 // A tiny experiment for the tests of the driver: cases that finish, throw, crash, hang, lack data or select on test
 // data, as TOY_MODE says. Every case that runs to its end appends its name to TOY_LOG.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <hocket/core/rng.hpp>
 #include <memory>
 #include <thread>
+
+#include <CLI/CLI.hpp>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <hocket/core/rng.hpp>
 
 #include "experiments/support/driver.hpp"
 

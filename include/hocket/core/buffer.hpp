@@ -45,7 +45,7 @@ class buffer {
     if (size == 0) return;
     expects(size <= std::numeric_limits<std::size_t>::max() / 2 / sizeof(T), errc::out_of_memory, "a buffer of ", size,
             " elements of ", sizeof(T), " bytes cannot be addressed");
-    data_ = static_cast<T*>(::operator new (size * sizeof(T), align(size), std::nothrow));
+    data_ = static_cast<T*>(::operator new(size * sizeof(T), align(size), std::nothrow));
     expects(data_ != nullptr, errc::out_of_memory, "cannot allocate ", size * sizeof(T), " bytes");
     detail::ask_for_huge_pages(data_, size * sizeof(T));
     std::fill_n(data_, size, T{});
@@ -58,7 +58,7 @@ class buffer {
     return *this;
   }
   ~buffer() {
-    if (data_) ::operator delete (data_, align(size_));
+    if (data_) ::operator delete(data_, align(size_));
   }
 
   T* data() { return data_; }

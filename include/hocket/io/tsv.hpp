@@ -4,11 +4,13 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <hocket/core/error.hpp>
-#include <hocket/io/file.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <hocket/core/error.hpp>
+#include <hocket/io/file.hpp>
+#include <hocket/io/lines.hpp>
 
 namespace hocket::io {
 
@@ -39,14 +41,8 @@ inline tsv_table parse_tsv(std::string_view content, const std::string& source) 
   tsv_table table;
   table.source = source;
   if (content.substr(0, 3) == "\xEF\xBB\xBF") content.remove_prefix(3);
-  std::size_t number = 0;
-  while (!content.empty()) {
-    ++number;
-    const std::size_t end = content.find('\n');
-    std::string_view line = content.substr(0, end);
-    content.remove_prefix(end == std::string_view::npos ? content.size() : end + 1);
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    if (line.empty() || (table.columns.empty() && line.front() == '#')) continue;
+  each_line(content, [&](std::string_view line, std::size_t number) {
+    if (line.empty() || (table.columns.empty() && line.front() == '#')) return;
     expects(line.find('\0') == std::string_view::npos, errc::bad_file, source, ": line ", number, ": a zero byte");
     std::vector<std::string> fields;
     for (std::size_t at = 0; at <= line.size();) {
@@ -56,12 +52,12 @@ inline tsv_table parse_tsv(std::string_view content, const std::string& source) 
     }
     if (table.columns.empty()) {
       table.columns = std::move(fields);
-      continue;
+      return;
     }
     expects(fields.size() == table.columns.size(), errc::bad_file, source, ": line ", number, " has ", fields.size(),
             " fields, the header ", table.columns.size());
     table.rows.push_back(std::move(fields));
-  }
+  });
   expects(!table.columns.empty(), errc::bad_file, source, ": no header line");
   return table;
 }

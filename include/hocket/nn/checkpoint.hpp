@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <hocket/core/tensor.hpp>
@@ -77,12 +79,19 @@ void visit_numbers(training_run<T>& run, Visit&& f) {
   }
 }
 
-/// f(name, data, rows, columns) for every array of a run.
-template <Real T, class Visit>
-void visit_arrays(training_run<T>& run, Visit&& f) {
+/// f(name, data, rows, columns) for every array of a run; `slots`: the optimizer's. Where they are const, data is only
+/// read, and nothing that hangs on it is made again: packed weights, which moments rest.
+template <Real T, class Slots, class Visit>
+void visit_arrays(training_run<T>& run, Slots& slots, Visit&& f) {
+  const auto values = [](auto& weight) {
+    if constexpr (std::is_const_v<Slots>)
+      return weight.value().data();
+    else
+      return weight.writable().data();
+  };
   for (auto& each : run.parameters)
-    if (each.trainable()) f("weight." + each.name(), each.writable().data(), each.rows(), each.columns());
-  for (auto& slot : run.update.slots()) {
+    if (each.trainable()) f("weight." + each.name(), values(each), each.rows(), each.columns());
+  for (auto& slot : slots) {
     const std::string& name = slot.weight->name();
     if (!slot.first.empty()) f("first." + name, slot.first.data(), slot.weight->rows(), slot.weight->columns());
     if (!slot.second.empty()) f("second." + name, slot.second.data(), slot.weight->rows(), slot.weight->columns());
@@ -104,7 +113,8 @@ void save_checkpoint(const std::filesystem::path& path, training_run<T> run) {
     notes.push_back({std::string(key), text(n)});
   });
   std::vector<io::tensor_bytes> arrays;
-  detail::visit_arrays(run, [&](const std::string& name, T* data, std::size_t rows, std::size_t columns) {
+  const auto& slots = std::as_const(run.update).slots();
+  detail::visit_arrays(run, slots, [&](const std::string& name, const T* data, std::size_t rows, std::size_t columns) {
     arrays.push_back(io::named_tensor(name, view<const T, 2>(data, {rows, columns})));
   });
   const std::filesystem::path partial = path.string() + ".partial";
@@ -138,7 +148,8 @@ void load_checkpoint(const std::filesystem::path& path, training_run<T> run) {
   expects(note("optimizer") == to_text(run.update.options()), errc::bad_file, path.string(), ": it was written with ",
           note("optimizer"), "; this run has ", to_text(run.update.options()));
   std::size_t arrays = 0;
-  detail::visit_arrays(run, [&](const std::string& name, T*, std::size_t rows, std::size_t columns) {
+  const auto& slots = std::as_const(run.update).slots();
+  detail::visit_arrays(run, slots, [&](const std::string& name, const T*, std::size_t rows, std::size_t columns) {
     file.require_extents(file.info(name), shape<2>{rows, columns});
     file.template as_view<T, 2>(name);
     ++arrays;
@@ -151,7 +162,8 @@ void load_checkpoint(const std::filesystem::path& path, training_run<T> run) {
             ", this run's is ", n, ": its random numbers would differ");
   });
   detail::visit_numbers(run, [&](std::string_view key, std::uint64_t& n) { n = number(key); });
-  detail::visit_arrays(run, [&](const std::string& name, T* data, std::size_t rows, std::size_t columns) {
+  auto& changing = run.update.changing_slots();
+  detail::visit_arrays(run, changing, [&](const std::string& name, T* data, std::size_t rows, std::size_t columns) {
     std::copy_n(file.template as_view<T, 2>(name).data(), rows * columns, data);
   });
 }

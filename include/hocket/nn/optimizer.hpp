@@ -139,8 +139,9 @@ class optimizer {
 
   const optimizer_options& options() const { return options_; }
   std::size_t steps() const { return steps_; }
-  /// For checkpoints, which may change moments.
-  std::vector<slot>& slots() {
+  const std::vector<slot>& slots() const { return slots_; }
+  /// For who loads a checkpoint and changes moments.
+  std::vector<slot>& changing_slots() {
     for (slot& each : slots_) std::fill(each.resting.begin(), each.resting.end(), std::uint8_t{0});
     return slots_;
   }

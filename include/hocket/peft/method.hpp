@@ -163,7 +163,7 @@ class additions {
   }
 
   nn::tape<T>& tape_;
-  const nn::encoder_config& config_;
+  nn::encoder_config config_;
   nn::parameter_set<T>& weights_;
   nn::row_choice mixed_;
   std::map<std::string, std::vector<served_term>, std::less<>> terms_;

@@ -21,8 +21,8 @@
 //   larger(m, x)           the running maximum of an online softmax
 //   first_set(bits)        the lowest bit that is set; bits must not be 0
 //   fragment(i)            the index of a register of a matrix fragment
-// inside, larger, fragment, the barriers and the waits are mutation sites: tests break them one at a time to prove that the tests
-// would notice (tests/cuda_host/mutation.hpp). On a GPU they cost nothing.
+// inside, larger, fragment, the barriers and the waits are mutation sites: tests break them one at a time to prove that
+// the tests would notice (tests/cuda_host/mutation.hpp). On a GPU they cost nothing.
 #pragma once
 
 #include <cstddef>
