@@ -25,6 +25,7 @@ namespace hocket::kernels::packed_gemm::amx {
 /// Steps of a strip that stay in L1 while rows of A pass by: 32 of 48 KiB.
 inline constexpr std::size_t longest_piece = 16;
 /// Lines of memory that are asked for at every step.
+inline constexpr std::size_t split_lines_ahead = 12;
 inline constexpr std::size_t lines_ahead = 4;
 
 HOCKET_AMX_BEGIN
@@ -97,6 +98,80 @@ void product(std::size_t rows, std::size_t steps, const void* a, const void* str
         block<Bf16, false>(here, left, steps * tile_bytes, b, out, add || s > 0, ahead);
       ahead += here * lines_ahead * 64;
     }
+  }
+}
+
+/// The same for f32 in three parts (split).
+template <bool Both>
+HOCKET_ALWAYS_INLINE void split_block(std::size_t steps, const std::byte* a, std::size_t next_rows, const std::byte* b,
+                                      std::byte* c, bool add, const std::byte* ahead) noexcept {
+  constexpr int row = 128;
+  constexpr std::size_t a_part = tile_bytes, b_part = 2 * tile_bytes;
+  if (add) {
+    _tile_loadd(0, c, row);
+    _tile_loadd(1, c + 64, row);
+    if constexpr (Both) {
+      _tile_loadd(2, c + tile_rows * row, row);
+      _tile_loadd(3, c + tile_rows * row + 64, row);
+    }
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    if constexpr (Both) {
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+  }
+#define HOCKET_LEFT(part)                       \
+  _tile_stream_loadd(4, a + (part)*a_part, 64); \
+  if constexpr (Both) _tile_stream_loadd(5, a + (part)*a_part + next_rows, 64)
+#define HOCKET_RIGHT(part)               \
+  _tile_loadd(6, b + (part)*b_part, 64); \
+  _tile_loadd(7, b + (part)*b_part + tile_bytes, 64)
+#define HOCKET_PRODUCTS()    \
+  _tile_dpbf16ps(0, 4, 6);   \
+  _tile_dpbf16ps(1, 4, 7);   \
+  if constexpr (Both) {      \
+    _tile_dpbf16ps(2, 5, 6); \
+    _tile_dpbf16ps(3, 5, 7); \
+  }
+  for (std::size_t s = 0; s < steps; ++s, a += 3 * a_part, b += 3 * b_part, ahead += split_lines_ahead * 64) {
+    for (std::size_t line = 0; line < split_lines_ahead; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
+    HOCKET_LEFT(0);
+    HOCKET_RIGHT(2);
+    HOCKET_PRODUCTS();
+    HOCKET_RIGHT(1);
+    HOCKET_PRODUCTS();
+    HOCKET_LEFT(1);
+    HOCKET_PRODUCTS();
+    HOCKET_RIGHT(0);
+    HOCKET_PRODUCTS();
+    HOCKET_LEFT(2);
+    HOCKET_PRODUCTS();
+    HOCKET_LEFT(0);
+    HOCKET_PRODUCTS();
+  }
+#undef HOCKET_LEFT
+#undef HOCKET_RIGHT
+#undef HOCKET_PRODUCTS
+  _tile_stored(0, c, row);
+  _tile_stored(1, c + 64, row);
+  if constexpr (Both) {
+    _tile_stored(2, c + tile_rows * row, row);
+    _tile_stored(3, c + tile_rows * row + 64, row);
+  }
+}
+/// `apart`: tiles from one 16 rows of A to the next.
+inline void product_split(std::size_t rows, std::size_t steps, const std::byte* a, std::size_t apart,
+                          const std::byte* strip, void* c, bool add, const std::byte* ahead) noexcept {
+  const std::size_t tiles = (rows + tile_rows - 1) / tile_rows;
+  for (std::size_t t = 0; t < tiles; t += 2, ahead += steps * split_lines_ahead * 64) {
+    const std::byte* const left = a + t * apart * tile_bytes;
+    auto* const out = static_cast<std::byte*>(c) + t * tile_rows * 128;
+    if (t + 1 < tiles)
+      split_block<true>(steps, left, apart * tile_bytes, strip, out, add, ahead);
+    else
+      split_block<false>(steps, left, apart * tile_bytes, strip, out, add, ahead);
   }
 }
 

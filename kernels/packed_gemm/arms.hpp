@@ -81,6 +81,7 @@ std::vector<packed_arm<T>> arms() {
   if constexpr (std::is_same_v<T, float>) {
     list.push_back(own_arm<T, precision::bf16, 2>("own-bf16"));
     list.push_back(own_arm<T, precision::int8, 1>("own-int8"));
+    list.push_back(own_arm<T, precision::split, 6>("own-split"));
   }
   return list;
 }

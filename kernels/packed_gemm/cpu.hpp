@@ -22,6 +22,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -53,6 +54,14 @@
 #endif
 
 namespace hocket::kernels::packed_gemm {
+
+/// How products that are asked for as `p` are computed on this machine: f32 by split where there is a unit for bf16,
+/// which is faster and no less exact.
+template <Real T>
+precision kind_for(precision p) noexcept {
+  return p == precision::native && std::is_same_v<T, float> && best_matrix_unit() == matrix_unit::amx ? precision::split
+                                                                                                      : p;
+}
 
 // B -----------------------------------------------------------------------------------------------------------------
 
@@ -102,36 +111,56 @@ part<T> lines_of_one_part(std::span<const part<T>> parts, std::size_t first, std
   return {};
 }
 
-inline void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
-  HOCKET_ON_BEST_ISA(pack_strip_turned(k, row, to))
+template <std::size_t Parts>
+void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
+  HOCKET_ON_BEST_ISA(pack_strip_turned<Parts>(k, row, to))
 }
-template <class S>
+template <std::size_t Parts, class S>
 void pack_pair(std::size_t count, const S* first, const S* second, std::uint32_t* to) noexcept {
-  HOCKET_ON_BEST_ISA(pack_pair(count, first, second, to))
+  HOCKET_ON_BEST_ISA(pack_pair<Parts>(count, first, second, to))
 }
 
-inline void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, std::span<const part<float>> parts,
-                            bool turned, std::byte* strip) noexcept {
+/// x as the sum of `Parts` numbers of bf16, or as one; what kernels do with registers (round_32 in cpu_body.inl).
+template <std::size_t Parts>
+std::array<bf16, Parts> parts_of_number(float x) noexcept {
+  std::array<bf16, Parts> parts;
+  for (bf16& part : parts) {
+    part = to_bf16(x);
+    if (Parts > 1 && std::isinf(to_f32(part)))
+      part.bits = static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(x) >> 16);
+    const float rest = x - to_f32(part);
+    x = rest == rest ? rest : 0.0F;
+  }
+  return parts;
+}
+
+template <std::size_t Parts>
+void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, std::span<const part<float>> parts,
+                     bool turned, std::byte* strip) noexcept {
   auto* const to = reinterpret_cast<std::uint32_t*>(strip);
   const bool plain = std::all_of(parts.begin(), parts.end(), [](const part<float>& each) {
     return each.offset == 0 && each.length == all_of_line && each.scale == 1;
   });
   if (!plain) {  // narrow terms: no need for speed
-    std::fill_n(strip, strip_bytes<float>(precision::bf16, k), std::byte{0});
+    std::fill_n(strip, steps_of(precision::bf16, k) * Parts * 2 * tile_bytes, std::byte{0});
     auto* const out = reinterpret_cast<std::uint16_t*>(strip);
     visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {
-      out[q / 32 * 1024 + j / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 + q % 2] = to_bf16(x).bits;
+      std::uint16_t* at = out + q / 32 * Parts * 1024 + j / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 + q % 2;
+      for (const bf16 each : parts_of_number<Parts>(x)) {
+        *at = each.bits;
+        at += 1024;
+      }
     });
     return;
   }
   if (turned) {
     const float* row[32] = {};
     for (std::size_t j = 0; j < columns; ++j) row[j] = line_of(parts, j0 + j);
-    return pack_strip_turned(k, row, to);
+    return pack_strip_turned<Parts>(k, row, to);
   }
   for (std::size_t q = 0; q < rounded_up(k, 32); q += 2) {
     const float *const one = line_of(parts, q), *const two = line_of(parts, q + 1);
-    pack_pair(columns, one ? one + j0 : one, two ? two + j0 : two, to + q / 32 * 512 + q % 32 / 2 * 16);
+    pack_pair<Parts>(columns, one ? one + j0 : one, two ? two + j0 : two, to + q / 32 * Parts * 512 + q % 32 / 2 * 16);
   }
 }
 
@@ -158,17 +187,22 @@ void turn(std::size_t rows, std::size_t columns, const T* from, std::size_t ld, 
 }
 
 /// On the calling thread: packs one matrix (k, n) with rows `ldb` apart into `to`, which is aligned to 64 bytes. S: T,
-/// or for bf16 f32 or bf16.
+/// or for precision::bf16 f32 or bf16. Not for int8.
 template <Real T, class S = T>
 void pack_rows(precision p, std::size_t k, std::size_t n, const S* b, std::size_t ldb, std::byte* to) noexcept {
   constexpr std::size_t width = strip_columns<T>;
   const std::size_t bytes = strip_bytes<T>(p, k);
   if constexpr (std::is_same_v<T, float>) {
-    for (std::size_t q = 0; p == precision::bf16 && q < rounded_up(k, 32); q += 2) {  // rows as memory brings them
-      std::byte* strip = to + q / 32 * 2 * tile_bytes + q % 32 / 2 * 64;
-      for (std::size_t j0 = 0; j0 < n; j0 += width, strip += bytes)
-        detail::pack_pair(std::min(width, n - j0), q < k ? b + q * ldb + j0 : nullptr,
-                          q + 1 < k ? b + (q + 1) * ldb + j0 : nullptr, reinterpret_cast<std::uint32_t*>(strip));
+    for (std::size_t q = 0; p != precision::native && q < rounded_up(k, 32); q += 2) {  // rows as memory brings them
+      std::byte* strip = to + q / 32 * parts_of(p) * 2 * tile_bytes + q % 32 / 2 * 64;
+      for (std::size_t j0 = 0; j0 < n; j0 += width, strip += bytes) {
+        const std::size_t count = std::min(width, n - j0);
+        const S *const one = q < k ? b + q * ldb + j0 : nullptr, *const two =
+                                                                     q + 1 < k ? b + (q + 1) * ldb + j0 : nullptr;
+        auto* const pairs = reinterpret_cast<std::uint32_t*>(strip);
+        p == precision::split ? detail::pack_pair<3>(count, one, two, pairs)
+                              : detail::pack_pair<1>(count, one, two, pairs);
+      }
     }
   }
   if constexpr (std::is_same_v<T, S>)
@@ -182,7 +216,7 @@ void pack_rows(precision p, std::size_t k, std::size_t n, const S* b, std::size_
 }
 
 /// On the calling thread: packs strips [first, last) of B (k, n), made of `parts` (shape.hpp), into `to`, which holds
-/// all of packed_bytes and is aligned to 64 bytes. bf16 and int8 are for f32.
+/// all of packed_bytes and is aligned to 64 bytes. All but native are for f32.
 template <Real T>
 void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> parts, bool turned, std::size_t first,
           std::size_t last, std::byte* to) noexcept {
@@ -192,7 +226,11 @@ void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> pa
     const std::size_t j0 = s * width, columns = std::min(width, n - j0);
     if constexpr (std::is_same_v<T, float>) {
       if (p == precision::bf16) {
-        detail::pack_strip_bf16(k, j0, columns, parts, turned, strip);
+        detail::pack_strip_bf16<1>(k, j0, columns, parts, turned, strip);
+        continue;
+      }
+      if (p == precision::split) {
+        detail::pack_strip_bf16<3>(k, j0, columns, parts, turned, strip);
         continue;
       }
       if (p == precision::int8) {
@@ -220,46 +258,57 @@ void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> pa
 
 // A -----------------------------------------------------------------------------------------------------------------
 
-/// A (rows, k) in bf16 or int8: where it is packed. `data`: left_bytes(kind, rows, k), aligned to 64 bytes.
+/// A (rows, k) in tiles, not native: where it is packed. `data`: left_bytes(kind, rows, k), aligned to 64 bytes.
 struct left {
   precision kind;
   std::size_t rows, k;
   std::byte* data;
+  /// Tiles from one 16 rows to the next.
+  std::size_t apart() const { return parts_of(kind) * steps_of(kind, k); }
+  std::byte* tiles_of(std::size_t row) const { return data + row / tile_rows * apart() * tile_bytes; }
   /// Of its rows, with int8.
-  float* scales() const {
-    return reinterpret_cast<float*>(data + rounded_up(rows, tile_rows) / tile_rows * steps_of(kind, k) * tile_bytes);
-  }
+  float* scales() const { return reinterpret_cast<float*>(tiles_of(rounded_up(rows, tile_rows))); }
 };
 
-/// Fills rows [first, first + count) from f32 or bf16 with rows `lda` apart; `first` is a multiple of 16, and `count`
-/// too unless these are the last ones.
+/// Fills rows [first, first + count) from f32 or (bf16, int8) bf16 with rows `lda` apart; `first` is a multiple of 16,
+/// and `count` too unless these are the last ones.
 template <class S>
 void pack_left(const left& to, std::size_t first, std::size_t count, const S* a, std::size_t lda) noexcept {
-  std::byte* const tiles = to.data + first / tile_rows * steps_of(to.kind, to.k) * tile_bytes;
+  auto* const tiles = reinterpret_cast<std::uint16_t*>(to.tiles_of(first));
   if (to.kind == precision::bf16) {
-    HOCKET_ON_BEST_ISA(pack_left(count, to.k, a, lda, reinterpret_cast<std::uint16_t*>(tiles)))
+    HOCKET_ON_BEST_ISA(pack_left<1>(count, to.k, a, lda, tiles))
+  }
+  if (to.kind == precision::split) {
+    HOCKET_ON_BEST_ISA(pack_left<3>(count, to.k, a, lda, tiles))
   }
   HOCKET_ON_BEST_ISA(pack_left_int8<S>(count, to.k, a, lda, reinterpret_cast<std::int8_t*>(tiles), to.scales() + first))
 }
-/// Fills columns [32 step, 32 step + 32) of all rows from `count` <= 32 columns of f32; those past them become 0. bf16.
+/// Fills columns [32 step, 32 step + 32) of all rows from `count` <= 32 columns of f32; those past them become 0. Not
+/// int8.
 template <class S>
 void pack_left_step(const left& to, std::size_t step, std::size_t count, const S* a, std::size_t lda) noexcept {
-  HOCKET_ON_BEST_ISA(
-      pack_left_step(to.rows, steps_of(to.kind, to.k), step, count, a, lda, reinterpret_cast<std::uint16_t*>(to.data)))
+  auto* const tiles = reinterpret_cast<std::uint16_t*>(to.data);
+  if (to.kind == precision::split) {
+    HOCKET_ON_BEST_ISA(pack_left_step<3>(to.rows, steps_of(to.kind, to.k), step, count, a, lda, tiles))
+  }
+  HOCKET_ON_BEST_ISA(pack_left_step<1>(to.rows, steps_of(to.kind, to.k), step, count, a, lda, tiles))
 }
 /// Fills rows [first, first + count) of A from memory that holds A' - k rows, `lda` apart, the first one's element
-/// `first` at a. `first` is a multiple of 16. bf16, from f32 or bf16.
+/// `first` at a. `first` is a multiple of 16. From f32 or (bf16) bf16. Not int8.
 template <class S>
 void pack_left_turned(const left& to, std::size_t first, std::size_t count, const S* a, std::size_t lda) noexcept {
-  std::byte* const tiles = to.data + first / tile_rows * steps_of(to.kind, to.k) * tile_bytes;
-  HOCKET_ON_BEST_ISA(pack_left_turned(count, to.k, a, lda, reinterpret_cast<std::uint16_t*>(tiles)))
+  auto* const tiles = reinterpret_cast<std::uint16_t*>(to.tiles_of(first));
+  if (to.kind == precision::split) {
+    HOCKET_ON_BEST_ISA(pack_left_turned<3>(count, to.k, a, lda, tiles))
+  }
+  HOCKET_ON_BEST_ISA(pack_left_turned<1>(count, to.k, a, lda, tiles))
 }
 
 // C -----------------------------------------------------------------------------------------------------------------
 
 /// Rows that a caller with `rows` of them had best ask for at a time: their block of C stays in L1 for what follows.
 constexpr std::size_t rows_at_once(precision p, std::size_t k, std::size_t rows) {
-  if (p != precision::native) return k > 512 ? 64 : 32;
+  if (p != precision::native) return k > 512 || p == precision::split ? 64 : 32;
   constexpr std::size_t most = 28;
   const std::size_t parts = (rows + most - 1) / most;
   return parts == 0 ? most : (rows + parts - 1) / parts;
@@ -287,6 +336,10 @@ void product(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const
 template <class C>
 void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c, bool add,
                    const std::byte* ahead) noexcept;
+/// The same by a part of k, for split: steps [first, first + count).
+template <class C>
+void product_steps(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, std::size_t first,
+                   std::size_t count, C* c, bool add, const std::byte* ahead) noexcept;
 /// Gives the calling thread the matrix unit, if there is one, or takes it back.
 template <class C>
 void use_tiles(bool on) noexcept;
@@ -357,12 +410,27 @@ void multiply(precision p, std::size_t m, std::size_t n, std::size_t k, const T*
 #if !defined(HOCKET_EXTERN_TEMPLATES) || defined(HOCKET_COMPILES_INSTANCES)
 namespace detail {
 
+inline void product_bf16(std::size_t rows, std::size_t steps, std::size_t parts, const std::byte* a, std::size_t apart,
+                         const std::byte* strip, float* c, bool add) noexcept {
+  HOCKET_ON_BEST_ISA(product_bf16(rows, steps, parts, a, apart, strip, c, add))
+}
 inline void sums_of_bf16(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip, float* c,
                          bool add, [[maybe_unused]] const std::byte* ahead) noexcept {
 #if HOCKET_HAS_AMX
   if (best_matrix_unit() == matrix_unit::amx) return amx::product<true>(rows, steps, a, strip, c, add, ahead);
 #endif
-  HOCKET_ON_BEST_ISA(product_bf16(rows, steps, a, strip, c, add))
+  product_bf16(rows, steps, 1, a, steps, strip, c, add);
+}
+/// Of the nine products of parts the six that an f32 can tell, small ones first.
+inline void sums_of_split(std::size_t rows, std::size_t steps, const std::byte* a, std::size_t apart,
+                          const std::byte* strip, float* c, bool add,
+                          [[maybe_unused]] const std::byte* ahead) noexcept {
+#if HOCKET_HAS_AMX
+  if (best_matrix_unit() == matrix_unit::amx) return amx::product_split(rows, steps, a, apart, strip, c, add, ahead);
+#endif
+  for (std::size_t order = 3; order-- > 0;)
+    for (std::size_t part = 0; part <= order; ++part, add = true)
+      product_bf16(rows, steps, 3, a + part * tile_bytes, apart, strip + (order - part) * 2 * tile_bytes, c, add);
 }
 inline void sums_of_int8(std::size_t rows, std::size_t steps, const std::byte* a, const std::byte* strip, float* c,
                          [[maybe_unused]] const std::byte* ahead) noexcept {
@@ -389,14 +457,23 @@ void use_tiles([[maybe_unused]] bool on) noexcept {
 }
 
 template <class C>
+void product_steps(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, std::size_t first,
+                   std::size_t count, C* c, bool add, const std::byte* ahead) noexcept {
+  detail::sums_of_split(rows, count, a.tiles_of(first_row) + first * 3 * tile_bytes, a.apart(),
+                        strip + first * 6 * tile_bytes, c, add, ahead);
+}
+
+template <class C>
 void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const std::byte* strip, C* c, bool add,
                    [[maybe_unused]] const std::byte* ahead) noexcept {
   const std::size_t steps = steps_of(a.kind, a.k);
-  const std::byte* const tiles = a.data + first_row / tile_rows * steps * tile_bytes;
+  const std::byte* const tiles = a.tiles_of(first_row);
   if (steps == 0) {
     if (!add) std::fill_n(c, rows * strip_columns<float>, 0.0F);
   } else if (a.kind == precision::bf16) {
     detail::sums_of_bf16(rows, steps, tiles, strip, c, add, ahead);
+  } else if (a.kind == precision::split) {
+    detail::sums_of_split(rows, steps, tiles, a.apart(), strip, c, add, ahead);
   } else {
     detail::sums_of_int8(rows, steps, tiles, strip, c, ahead);
     detail::scale(rows, a.scales() + first_row, reinterpret_cast<const float*>(strip + steps * 2 * tile_bytes), c);

@@ -73,12 +73,13 @@ typedef std::uint32_t loose_words __attribute__((vector_size(HOCKET_SIMD_BYTES),
 inline words load_words(const void* x) { return words(*reinterpret_cast<const loose_words*>(x)); }
 HOCKET_ALWAYS_INLINE vec<float> as_f32(words bits) { return reinterpret_cast<vec<float>>(bits); }
 
-/// Rows of a machine without a matrix unit: bf16 pairs are taken apart into two f32.
+/// Rows of a machine without a matrix unit: bf16 pairs are taken apart into two f32. A step has `parts` tiles of A.
 template <std::size_t Rows>
-void tile_bf16(std::size_t steps, const std::uint32_t* a, const std::uint32_t* b, float* c, bool add) noexcept {
+void tile_bf16(std::size_t steps, std::size_t parts, const std::uint32_t* a, const std::uint32_t* b, float* c,
+               bool add) noexcept {
   vec<float> acc[Rows];
   for (std::size_t i = 0; i < Rows; ++i) acc[i] = add ? load(c + i * strip_columns<float>) : vec<float>{};
-  for (std::size_t step = 0; step < steps; ++step, a += 256, b += 512)
+  for (std::size_t step = 0; step < steps; ++step, a += parts * 256, b += parts * 512)
     for (std::size_t pair = 0; pair < 16; ++pair) {
       const words right = load_words(b + pair * 16);
       const vec<float> even = as_f32(right << 16), odd = as_f32(right & 0xffff0000u);
@@ -112,7 +113,7 @@ void tile_int8(std::size_t steps, const std::int32_t* a, const std::int32_t* b, 
   for (std::size_t i = 0; i < Rows; ++i) *reinterpret_cast<loose*>(c + i * strip_columns<float>) = loose(acc[i]);
 }
 
-/// Rows [0, rows) of A in tiles (steps_a steps each, of which `steps` from the first one on) times a strip.
+/// Rows [0, rows) of A in tiles (16 rows every steps_a tiles) times a strip.
 template <std::size_t Rows, class Tile>
 void walk_tiles(std::size_t rows, std::size_t steps_a, Tile&& each) noexcept {
   for (std::size_t i = 0; i < rounded_up(rows, Rows); i += Rows)
@@ -120,13 +121,14 @@ void walk_tiles(std::size_t rows, std::size_t steps_a, Tile&& each) noexcept {
       each((i / tile_rows * steps_a) * 256 + i % tile_rows * 16, j / 16 * 256 + j % 16, i * strip_columns<float> + j);
 }
 
-inline void product_bf16(std::size_t rows, std::size_t steps, const void* a, const void* strip, float* c,
-                         bool add) noexcept {
+inline void product_bf16(std::size_t rows, std::size_t steps, std::size_t parts, const void* a, std::size_t apart,
+                         const void* strip, float* c, bool add) noexcept {
   constexpr std::size_t block = 16;  // steps between two visits: 32 KiB of the strip
   for (std::size_t s = 0; s < steps; s += block)
-    walk_tiles<8>(rows, steps, [&](std::size_t at_a, std::size_t at_b, std::size_t at_c) {
-      tile_bf16<8>(steps - s < block ? steps - s : block, static_cast<const std::uint32_t*>(a) + s * 256 + at_a,
-                   static_cast<const std::uint32_t*>(strip) + s * 512 + at_b, c + at_c, add || s > 0);
+    walk_tiles<8>(rows, apart, [&](std::size_t at_a, std::size_t at_b, std::size_t at_c) {
+      tile_bf16<8>(steps - s < block ? steps - s : block, parts,
+                   static_cast<const std::uint32_t*>(a) + s * parts * 256 + at_a,
+                   static_cast<const std::uint32_t*>(strip) + s * parts * 512 + at_b, c + at_c, add || s > 0);
     });
 }
 inline void product_int8(std::size_t rows, std::size_t steps, const void* a, const void* strip,
@@ -149,35 +151,62 @@ inline void scale_block(std::size_t rows, const float* row_scales, const float* 
     }
 }
 
-/// 32 f32 to bf16.
-HOCKET_ALWAYS_INLINE void round_32(const float* x, std::uint16_t* to, bool in_hardware) noexcept {
-  for (std::size_t q = 0; q < 32; q += lanes<float>)
-    *reinterpret_cast<loose_halves*>(to + q) = loose_halves(to_halves(load(x + q), in_hardware));
-}
-/// `count` < 32 of them; the others become 0.
-inline void round_some(const float* x, std::size_t count, std::uint16_t* to) noexcept {
-  float all[32] = {};
-  for (std::size_t q = 0; q < count; ++q) all[q] = x[q];
-  round_32(all, to, rounds_in_hardware());
+/// The bf16 nearest to x, as f32; what would round up to infinity gives its leading bits instead.
+HOCKET_ALWAYS_INLINE vec<float> nearest_part(vec<float> x, bool in_hardware) noexcept {
+  const vec<float> near = as_f32(widened(to_halves(x, in_hardware)) << 16);
+  const vec<float> leading = as_f32(reinterpret_cast<words>(x) & 0xffff0000u);
+  constexpr float most = std::numeric_limits<float>::max();
+  return (near > most) | (near < -most) ? leading : near;
 }
 
-/// A to tiles of bf16, from f32.
-inline void pack_left(std::size_t rows, std::size_t k, const float* a, std::size_t lda, std::uint16_t* to) noexcept {
-  const std::size_t steps = steps_of(precision::bf16, k);
-  const bool in_hardware = rounds_in_hardware();
-  for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
-    std::uint16_t* const out = to + (i / tile_rows * steps * tile_rows + i % tile_rows) * 32;
-    for (std::size_t s = 0; s < steps; ++s) {
-      std::uint16_t* const here = out + s * tile_rows * 32;
-      if (i < rows && (s + 1) * 32 <= k)
-        round_32(a + i * lda + s * 32, here, in_hardware);
-      else
-        round_some(a + i * lda + s * 32, i < rows ? k - s * 32 : 0, here);
+/// 32 f32 to bf16: rounded, or in three parts `apart` elements from each other, whose sum they are: the nearest bf16,
+/// that of the rest, and that of what is left then. Nothing is left of what is not finite.
+template <std::size_t Parts>
+HOCKET_ALWAYS_INLINE void round_32(const float* x, std::uint16_t* to, std::size_t apart, bool in_hardware) noexcept {
+  const auto put = [&](std::size_t at, vec<float> value) {
+    *reinterpret_cast<loose_halves*>(to + at) = loose_halves(to_halves(value, in_hardware));
+  };
+  for (std::size_t q = 0; q < 32; q += lanes<float>) {
+    const vec<float> value = load(x + q);
+    if constexpr (Parts == 1) {
+      put(q, value);
+    } else {
+      const vec<float> first = nearest_part(value, in_hardware), left = value - first,
+                       rest = left == left ? left : vec<float>{},
+                       second = as_f32(widened(to_halves(rest, in_hardware)) << 16);
+      put(q, first);
+      put(q + apart, second);
+      put(q + 2 * apart, rest - second);
     }
   }
 }
-/// From bf16.
-inline void pack_left(std::size_t rows, std::size_t k, const bf16* a, std::size_t lda, std::uint16_t* to) noexcept {
+/// `count` < 32 of them; the others become 0.
+template <std::size_t Parts>
+void round_some(const float* x, std::size_t count, std::uint16_t* to, std::size_t apart) noexcept {
+  float all[32] = {};
+  for (std::size_t q = 0; q < count; ++q) all[q] = x[q];
+  round_32<Parts>(all, to, apart, rounds_in_hardware());
+}
+
+/// A to tiles of bf16, from f32.
+template <std::size_t Parts>
+void pack_left(std::size_t rows, std::size_t k, const float* a, std::size_t lda, std::uint16_t* to) noexcept {
+  const std::size_t steps = steps_of(precision::bf16, k);
+  const bool in_hardware = rounds_in_hardware();
+  for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
+    std::uint16_t* const out = to + (i / tile_rows * steps * Parts * tile_rows + i % tile_rows) * 32;
+    for (std::size_t s = 0; s < steps; ++s) {
+      std::uint16_t* const here = out + s * Parts * tile_rows * 32;
+      if (i < rows && (s + 1) * 32 <= k)
+        round_32<Parts>(a + i * lda + s * 32, here, tile_rows * 32, in_hardware);
+      else
+        round_some<Parts>(a + i * lda + s * 32, i < rows ? k - s * 32 : 0, here, tile_rows * 32);
+    }
+  }
+}
+/// From bf16, which is not split.
+template <std::size_t Parts>
+void pack_left(std::size_t rows, std::size_t k, const bf16* a, std::size_t lda, std::uint16_t* to) noexcept {
   const std::size_t steps = steps_of(precision::bf16, k);
   for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
     std::uint16_t* const out = to + (i / tile_rows * steps * tile_rows + i % tile_rows) * 32;
@@ -238,31 +267,35 @@ void pack_left_int8(std::size_t rows, std::size_t k, const S* a, std::size_t lda
 }
 
 /// One strip of B whose columns are rows of memory: row[j] has k elements, or is null past the end of B.
-inline void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
+template <std::size_t Parts>
+void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
   const bool in_hardware = rounds_in_hardware();
   for (std::size_t j = 0; j < 32; ++j) {
-    std::uint32_t* const column = to + j / 16 * 256 + j % 16;
+    std::uint32_t* column = to + j / 16 * 256 + j % 16;
     for (std::size_t s = 0; s < steps_of(precision::bf16, k); ++s) {
-      std::uint16_t rounded[32];
+      std::uint16_t rounded[Parts * 32];
       if (row[j] && (s + 1) * 32 <= k)
-        round_32(row[j] + s * 32, rounded, in_hardware);
+        round_32<Parts>(row[j] + s * 32, rounded, 32, in_hardware);
       else
-        round_some(row[j] + s * 32, row[j] ? k - s * 32 : 0, rounded);
-      std::uint32_t pairs[16];
+        round_some<Parts>(row[j] + s * 32, row[j] ? k - s * 32 : 0, rounded, 32);
+      std::uint32_t pairs[Parts * 16];
       __builtin_memcpy(pairs, rounded, sizeof pairs);
-      for (std::size_t p = 0; p < 16; ++p) column[s * 512 + p * 16] = pairs[p];
+      for (std::size_t part = 0; part < Parts; ++part, column += 512)
+        for (std::size_t p = 0; p < 16; ++p) column[p * 16] = pairs[part * 16 + p];
     }
   }
 }
 
-/// `count` <= 32 elements, rounded; the others become 0.
-inline void halves_of(const float* x, std::size_t count, std::uint16_t* to, bool in_hardware) noexcept {
+/// `count` <= 32 elements, rounded; the others become 0. Parts lie after each other.
+template <std::size_t Parts>
+void halves_of(const float* x, std::size_t count, std::uint16_t* to, bool in_hardware) noexcept {
   if (count == 32)
-    round_32(x, to, in_hardware);
+    round_32<Parts>(x, to, 32, in_hardware);
   else
-    round_some(x, count, to);
+    round_some<Parts>(x, count, to, 32);
 }
-inline void halves_of(const bf16* x, std::size_t count, std::uint16_t* to, bool) noexcept {
+template <std::size_t>
+void halves_of(const bf16* x, std::size_t count, std::uint16_t* to, bool) noexcept {
   if (count == 32) {
     __builtin_memcpy(to, x, 64);
   } else {
@@ -270,23 +303,27 @@ inline void halves_of(const bf16* x, std::size_t count, std::uint16_t* to, bool)
   }
 }
 /// Word j: element j of the first row below that of the second. 32 columns, `count` of them with something in it; a
-/// null row is zeros.
-template <class S>
+/// null row is zeros. Parts lie `apart` words from each other.
+template <std::size_t Parts, class S>
 HOCKET_ALWAYS_INLINE void pair_rows(std::size_t count, const S* first, const S* second, std::uint32_t* to,
-                                    bool in_hardware) noexcept {
-  std::uint16_t low[32], high[32];
-  halves_of(first, first ? count : 0, low, in_hardware);
-  halves_of(second, second ? count : 0, high, in_hardware);
-  for (std::size_t j = 0; j < 32; ++j) to[j] = low[j] | static_cast<std::uint32_t>(high[j]) << 16;
+                                    std::size_t apart, bool in_hardware) noexcept {
+  std::uint16_t low[Parts * 32], high[Parts * 32];
+  halves_of<Parts>(first, first ? count : 0, low, in_hardware);
+  halves_of<Parts>(second, second ? count : 0, high, in_hardware);
+  for (std::size_t part = 0; part < Parts; ++part)
+    for (std::size_t j = 0; j < 32; ++j)
+      to[part * apart + j] = low[part * 32 + j] | static_cast<std::uint32_t>(high[part * 32 + j]) << 16;
 }
 
 /// Two rows of B, `count` <= 32 columns, as the pairs of one strip; either may be null.
-template <class S>
+template <std::size_t Parts, class S>
 void pack_pair(std::size_t count, const S* first, const S* second, std::uint32_t* to) noexcept {
-  std::uint32_t pairs[32];
-  pair_rows(count, first, second, pairs, rounds_in_hardware());
-  __builtin_memcpy(to, pairs, 64);
-  __builtin_memcpy(to + 256, pairs + 16, 64);
+  std::uint32_t pairs[Parts * 32];
+  pair_rows<Parts>(count, first, second, pairs, 32, rounds_in_hardware());
+  for (std::size_t part = 0; part < Parts; ++part) {
+    __builtin_memcpy(to + part * 512, pairs + part * 32, 64);
+    __builtin_memcpy(to + part * 512 + 256, pairs + part * 32 + 16, 64);
+  }
 }
 
 /// to (columns, ldto) = from (rows, ld) transposed.
@@ -310,7 +347,7 @@ void turn(std::size_t rows, std::size_t columns, const T* from, std::size_t ld, 
 }
 
 /// A to tiles of bf16 where columns of A are rows of memory: rows [0, count) of A from memory (k, lda).
-template <class S>
+template <std::size_t Parts, class S>
 void pack_left_turned(std::size_t count, std::size_t k, const S* a, std::size_t lda, std::uint16_t* to) noexcept {
   const std::size_t steps = steps_of(precision::bf16, k);
   auto* const out = reinterpret_cast<std::uint32_t*>(to);
@@ -318,28 +355,31 @@ void pack_left_turned(std::size_t count, std::size_t k, const S* a, std::size_t 
   for (std::size_t i = 0; i < count; i += 2 * tile_rows) {
     const std::size_t here = count - i < 2 * tile_rows ? count - i : 2 * tile_rows;
     for (std::size_t s = 0; s < steps; ++s) {
-      std::uint32_t pairs[16][32];
+      std::uint32_t pairs[Parts][16][32];
       for (std::size_t p = 0; p < 16; ++p) {
         const std::size_t q = s * 32 + 2 * p;
-        pair_rows(here, q < k ? a + q * lda + i : nullptr, q + 1 < k ? a + (q + 1) * lda + i : nullptr, pairs[p],
-                  in_hardware);
+        pair_rows<Parts>(here, q < k ? a + q * lda + i : nullptr, q + 1 < k ? a + (q + 1) * lda + i : nullptr,
+                         pairs[0][p], 16 * 32, in_hardware);
       }
       for (std::size_t half = 0; half < 2 && half * tile_rows < here; ++half)
-        turn<std::uint32_t>(16, 16, pairs[0] + half * 16, 32, out + ((i / tile_rows + half) * steps + s) * 256, 16);
+        for (std::size_t part = 0; part < Parts; ++part)
+          turn<std::uint32_t>(16, 16, pairs[part][0] + half * 16, 32,
+                              out + (((i / tile_rows + half) * steps + s) * Parts + part) * 256, 16);
     }
   }
 }
 
 /// `count` <= 32 columns of every row to step `step` of tiles of bf16.
-inline void pack_left_step(std::size_t rows, std::size_t steps, std::size_t step, std::size_t count, const float* a,
-                           std::size_t lda, std::uint16_t* to) noexcept {
+template <std::size_t Parts>
+void pack_left_step(std::size_t rows, std::size_t steps, std::size_t step, std::size_t count, const float* a,
+                    std::size_t lda, std::uint16_t* to) noexcept {
   const bool in_hardware = rounds_in_hardware();
   for (std::size_t i = 0; i < rounded_up(rows, tile_rows); ++i) {
-    std::uint16_t* const here = to + ((i / tile_rows * steps + step) * tile_rows + i % tile_rows) * 32;
+    std::uint16_t* const here = to + ((i / tile_rows * steps + step) * Parts * tile_rows + i % tile_rows) * 32;
     if (i < rows && count == 32)
-      round_32(a + i * lda, here, in_hardware);
+      round_32<Parts>(a + i * lda, here, tile_rows * 32, in_hardware);
     else
-      round_some(a + i * lda, i < rows ? count : 0, here);
+      round_some<Parts>(a + i * lda, i < rows ? count : 0, here, tile_rows * 32);
   }
 }
 

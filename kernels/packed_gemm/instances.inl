@@ -29,6 +29,8 @@ HOCKET_INSTANCE void product<double>(std::size_t, std::size_t, const double*, st
                                      bool, const std::byte*) noexcept;
 HOCKET_INSTANCE void product_tiles<float>(const left&, std::size_t, std::size_t, const std::byte*, float*, bool,
                                           const std::byte*) noexcept;
+HOCKET_INSTANCE void product_steps<float>(const left&, std::size_t, std::size_t, const std::byte*, std::size_t,
+                                          std::size_t, float*, bool, const std::byte*) noexcept;
 HOCKET_INSTANCE void use_tiles<float>(bool) noexcept;
 
 }  // namespace hocket::kernels::packed_gemm

@@ -36,7 +36,8 @@ void product(precision p, view<const T, 2> a, view<const T, 2> b, view<wide<T>, 
       for (std::size_t q = 0; q < k; ++q) {
         const T left = a(i, q), right = b(q, j);
         switch (p) {
-          case precision::native: sum += static_cast<wide<T>>(left) * static_cast<wide<T>>(right); break;
+          case precision::native:
+          case precision::split: sum += static_cast<wide<T>>(left) * static_cast<wide<T>>(right); break;
           case precision::bf16:
             sum += to_f64(to_bf16(static_cast<float>(left))) * to_f64(to_bf16(static_cast<float>(right)));
             break;

@@ -7,6 +7,7 @@
 //   32 rows, a step in
 //            two tiles of 16 columns: (16 pairs of rows, 16 columns, 2). A in tiles of 16 rows and 32 columns:
 //            (ceil(m / 16), steps, 16, 32). What is past the end of k, m or n is zero.
+//   split    f32 as sums of three bf16: a step has the tiles of the first part, of the second and of the third.
 //   int8     symmetric: A by row, B by column, q = round(x / scale), scale = max |x| / 127; sums in int32. As bf16 with
 //            quadruples of rows and steps of 64.
 #pragma once
@@ -25,7 +26,12 @@
 
 namespace hocket::kernels::packed_gemm {
 
-enum class precision { native, bf16, int8 };
+/// What the factors of a product are. split: f32 on a unit for bf16, as exact sums of three bf16 (cpu.hpp); sums of all
+/// but int8 are in T.
+enum class precision { native, bf16, int8, split };
+
+/// Tiles of bf16 that stand for one tile: three bf16 hold 24 bits, as an f32 does.
+constexpr std::size_t parts_of(precision p) { return p == precision::split ? 3 : 1; }
 
 /// Columns of a strip of B, and of the block of C that one call of a kernel computes. For f32 of every precision: 32.
 template <Real T>
@@ -49,7 +55,8 @@ constexpr std::size_t strips_of(std::size_t n) {
 template <Real T>
 constexpr std::size_t strip_bytes(precision p, std::size_t k) {
   switch (p) {
-    case precision::bf16: return steps_of(p, k) * 2 * tile_bytes;
+    case precision::bf16:
+    case precision::split: return parts_of(p) * steps_of(p, k) * 2 * tile_bytes;
     case precision::int8: return steps_of(p, k) * 2 * tile_bytes + strip_columns<T> * sizeof(float);
     case precision::native: break;
   }
@@ -64,7 +71,8 @@ constexpr std::size_t packed_bytes(precision p, std::size_t n, std::size_t k) {
 constexpr std::size_t left_bytes(precision p, std::size_t m, std::size_t k) {
   const std::size_t tiles = (m + tile_rows - 1) / tile_rows;
   switch (p) {
-    case precision::bf16: return tiles * steps_of(p, k) * tile_bytes;
+    case precision::bf16:
+    case precision::split: return tiles * parts_of(p) * steps_of(p, k) * tile_bytes;
     case precision::int8: return tiles * (steps_of(p, k) * tile_bytes + tile_rows * sizeof(float));
     case precision::native: break;
   }
@@ -99,7 +107,7 @@ struct part {
 template <>
 struct hocket::enum_names<hocket::kernels::packed_gemm::precision> {
   using enum hocket::kernels::packed_gemm::precision;
-  static constexpr std::array values = {std::pair{native, std::string_view{"native"}},
-                                        std::pair{bf16, std::string_view{"bf16"}},
-                                        std::pair{int8, std::string_view{"int8"}}};
+  static constexpr std::array values = {
+      std::pair{native, std::string_view{"native"}}, std::pair{bf16, std::string_view{"bf16"}},
+      std::pair{int8, std::string_view{"int8"}}, std::pair{split, std::string_view{"split"}}};
 };

@@ -285,6 +285,10 @@ TEMPLATE_TEST_CASE("each item of a mixed batch has its adapter's logits, items o
       if (of_items[i] != 0) continue;
       CHECK(std::memcmp(&states[row * 36], &base.second[row * 36], b.lengths[i] * 36 * sizeof(T)) == 0);
     }
+    // All items together: of a handful of numbers the error of those alone is a matter of luck.
+    double peer_error = 0, most = 0;
+    std::vector<T> ours;
+    std::vector<double> exactly;
     for (const std::uint32_t number : {0U, 1U, 2U}) {
       const auto join = [&](auto& from) {
         return [&, number](auto& each) {
@@ -297,15 +301,16 @@ TEMPLATE_TEST_CASE("each item of a mixed batch has its adapter's logits, items o
       std::vector<std::size_t> items;
       for (std::size_t i = 0; i < of_items.size(); ++i)
         if (of_items[i] == number) items.push_back(i);
-      const auto ours = rows_of(logits, 3, items), peer = rows_of(own, 3, items);
-      const auto exactly = rows_of(reference, 3, items);
-      const double most = max_abs(exactly.data(), exactly.size());
-      const comparison result =
-          compare(ours.data(), exactly.data(), exactly.size(),
-                  peer_bound<float>(max_abs_difference(peer.data(), exactly.data(), exactly.size()), most));
-      INFO("adapter " << number << " " << result.message());
-      CHECK(result);
+      const auto mixed = rows_of(logits, 3, items), peer = rows_of(own, 3, items);
+      const auto wanted = rows_of(reference, 3, items);
+      ours.insert(ours.end(), mixed.begin(), mixed.end());
+      exactly.insert(exactly.end(), wanted.begin(), wanted.end());
+      peer_error = std::max(peer_error, max_abs_difference(peer.data(), wanted.data(), wanted.size()));
+      most = std::max(most, max_abs(wanted.data(), wanted.size()));
     }
+    const comparison result = compare(ours.data(), exactly.data(), exactly.size(), peer_bound<float>(peer_error, most));
+    INFO(result.message());
+    CHECK(result);
   }
 }
 

@@ -168,6 +168,7 @@ TEMPLATE_TEST_CASE("parts of B, rows apart and any cut into rows give one result
     if constexpr (std::is_same_v<TestType, float>) {
       check_blocks<TestType>(precision::bf16);
       check_blocks<TestType>(precision::int8);
+      check_blocks<TestType>(precision::split);
     }
   });
 }
@@ -205,8 +206,8 @@ TEMPLATE_TEST_CASE("pieces of B that fill a part of their lines, times a factor"
     for (std::size_t r = 0; r < 2; ++r) b.as_view()(50 + i, 3 + r) = T(-0.5) * b2.as_view()(i, r);
   for (std::size_t i = 0; i < 75; ++i)
     for (std::size_t r = 0; r < 5; ++r) turned.as_view()(r, i) = b.as_view()(i, r);
-  for (const precision p : {precision::native, precision::bf16}) {
-    if (p == precision::bf16 && !std::is_same_v<T, float>) continue;
+  for (const precision p : {precision::native, precision::bf16, precision::split}) {
+    if (p != precision::native && !std::is_same_v<T, float>) continue;
     on_every_machine([&] {
       const auto forward = in_blocks<T>(p, u, parts, true, 75, 21), backward = in_blocks<T>(p, dy, parts, false, 5, 21);
       const auto y = expected_of(p, u, b), du = expected_of(p, dy, turned);
@@ -256,8 +257,78 @@ TEST_CASE("NaN and infinity reach the result", "[packed_gemm]") {
       float c[6];
       arm.run({3, 2, 40}, weight.data())->run(a.data(), c);
       CHECK((std::isnan(c[0]) && std::isnan(c[1])));
-      CHECK((c[2] == infinity && c[3] == infinity));
+      if (arm.kind == precision::split)  // infinity times a part that is zero
+        CHECK((std::isnan(c[2]) && std::isnan(c[3])));
+      else
+        CHECK((c[2] == infinity && c[3] == infinity));
       CHECK((c[4] == 40 && c[5] == 40));
     });
   }
+}
+
+TEST_CASE("f32 in three parts of bf16 is as exact as f32, also near the ends of its range", "[packed_gemm]") {
+  const std::size_t m = 33, n = 40;
+  for (const std::size_t k : {1, 36, 384, 1000}) {
+    const auto random = [&](std::size_t rows, std::uint64_t seed) {
+      hocket::tensor<float> x({rows, k});
+      const hocket::philox draws(seed);
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const double size = std::exp(3 * draws.normal_at(2 * i));
+        x.data()[i] = static_cast<float>(draws.normal_at(2 * i + 1) * size);
+      }
+      return x;
+    };
+    const auto a = random(m, 1 + k), weight = random(n, 2 + k);
+    const auto exact = expected_of(precision::native, a, weight);
+    on_every_machine([&] {
+      double errors[2] = {}, magnitude = 0;
+      for (const auto& arm : packed_gemm::arms<float>()) {
+        if (arm.kind != precision::native && arm.kind != precision::split) continue;
+        std::vector<float> c(m * n);
+        arm.run({m, n, k}, weight.data())->run(a.data(), c.data());
+        errors[arm.kind == precision::split] = hocket::max_abs_difference(c.data(), exact.data(), c.size());
+        magnitude = hocket::max_abs(exact.data(), exact.size());
+      }
+      INFO("k " << k << ": " << errors[1] << " beside " << errors[0]);
+      CHECK(errors[1] <= hocket::peer_bound<float>(errors[0], magnitude));
+    });
+  }
+  // The largest f32 would round up to infinity as bf16; parts of the smallest normal ones lie below what the unit tells
+  // from zero.
+  for (const auto& arm : packed_gemm::arms<float>()) {
+    if (arm.kind != precision::split) continue;
+    on_every_machine([&] {
+      constexpr float largest = std::numeric_limits<float>::max();
+      const float a[3] = {largest, -largest, 0x1.fffffep-100F}, weight[3] = {0x1p-3F, 0x1.fffffep-4F, 0x1p90F};
+      float c = 0;
+      arm.run({1, 1, 3}, weight)->run(a, &c);
+      const double wanted = static_cast<double>(a[0]) * weight[0] + static_cast<double>(a[1]) * weight[1] +
+                            static_cast<double>(a[2]) * weight[2];
+      CHECK(std::abs(c - wanted) <= hocket::rounding<float>(static_cast<double>(largest) / 8));
+    });
+  }
+}
+
+TEST_CASE("a product in three parts may go over k in pieces", "[packed_gemm]") {
+  const std::size_t m = 70, n = 32, k = 330, steps = packed_gemm::steps_of(precision::split, k);
+  const auto a = random_matrix<float>(m, k, 1), weight = random_matrix<float>(n, k, 2);
+  buffer<std::byte> strip(packed_gemm::packed_bytes<float>(precision::split, n, k)),
+      left(packed_gemm::left_bytes(precision::split, m, k));
+  const packed_gemm::part<float> whole{weight.data(), k, n};
+  packed_gemm::pack<float>(precision::split, k, n, {&whole, 1}, true, 0, 1, strip.data());
+  const packed_gemm::left packed{precision::split, m, k, left.data()};
+  packed_gemm::pack_left<float>(packed, 0, m, a.data(), k);
+  on_every_machine([&] {
+    const packed_gemm::tile_scope scope(precision::split);
+    buffer<float> one(packed_gemm::block_rows(m) * n), two(packed_gemm::block_rows(m) * n);
+    packed_gemm::product_tiles<float>(packed, 0, m, strip.data(), one.data(), false, strip.data());
+    for (const std::size_t cut : {std::size_t{1}, std::size_t{5}, steps}) {
+      packed_gemm::product_steps<float>(packed, 0, m, strip.data(), 0, cut, two.data(), false, strip.data());
+      packed_gemm::product_steps<float>(packed, 0, m, strip.data(), cut, steps - cut, two.data(), true, strip.data());
+      if (hocket::best_matrix_unit() == hocket::matrix_unit::amx)
+        CHECK(std::equal(one.begin(), one.begin() + m * n, two.begin()));
+      else
+        CHECK(hocket::compare(two.data(), one.data(), m * n, bound_of(precision::split, a, weight, 1)));
+    }
+  });
 }

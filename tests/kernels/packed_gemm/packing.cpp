@@ -80,32 +80,41 @@ void on_every_machine(F&& f) {
   }
 }
 
-/// A (rows, k), rounded to bf16, element by element by its place (shape.hpp).
-target left_by_definition(const hocket::tensor<float>& a) {
-  const std::size_t rows = a.extent(0), k = a.extent(1), steps = packed_gemm::steps_of(precision::bf16, k);
-  target to(packed_gemm::left_bytes(precision::bf16, rows, k));
+/// What of x lies in the tile of a part: it, rounded, or one of the three bf16 that it is the sum of.
+std::uint16_t bits_of_part(float x, precision p, std::size_t part) {
+  if (p == precision::bf16) return hocket::to_bf16(x).bits;
+  for (; part > 0; --part) x -= rounded_by(x);
+  return hocket::to_bf16(x).bits;
+}
+
+/// A (rows, k) in bf16 or split, element by element by its place (shape.hpp).
+target left_by_definition(precision p, const hocket::tensor<float>& a) {
+  const std::size_t rows = a.extent(0), k = a.extent(1), steps = packed_gemm::steps_of(p, k),
+                    parts = packed_gemm::parts_of(p);
+  target to(packed_gemm::left_bytes(p, rows, k));
   std::fill_n(to.memory.data(), to.size, std::byte{0});
   auto* const out = reinterpret_cast<std::uint16_t*>(to.memory.data());
   for (std::size_t i = 0; i < rows; ++i)
     for (std::size_t q = 0; q < k; ++q)
-      out[((i / 16 * steps + q / 32) * 16 + i % 16) * 32 + q % 32] = hocket::to_bf16(a.as_view()(i, q)).bits;
+      for (std::size_t part = 0; part < parts; ++part)
+        out[(((i / 16 * steps + q / 32) * parts + part) * 16 + i % 16) * 32 + q % 32] =
+            bits_of_part(a.as_view()(i, q), p, part);
   return to;
 }
 
 template <class S>
-void check_left(std::size_t rows, std::size_t k) {
+void check_left(precision p, std::size_t rows, std::size_t k) {
   const surrounded<S> a(rows, k, 1 + rows), turned(k, rows, 2 + k);
   hocket::tensor<float> straight({rows, k});
   for (std::size_t i = 0; i < rows; ++i)
     for (std::size_t q = 0; q < k; ++q) straight.as_view()(i, q) = turned.plain.as_view()(q, i);
-  const target wanted = left_by_definition(a.plain), wanted_turned = left_by_definition(straight);
+  const target wanted = left_by_definition(p, a.plain), wanted_turned = left_by_definition(p, straight);
   on_every_machine([&] {
     // Cuts at multiples of 16; an empty piece changes nothing.
     for (const std::size_t cut : {std::size_t{0}, std::size_t{16}, rows / 2 / 16 * 16, rows / 16 * 16}) {
       if (cut > rows) continue;
       target to(wanted.size), from_turned(wanted.size);
-      const packed_gemm::left left{precision::bf16, rows, k, to.memory.data()},
-          other{precision::bf16, rows, k, from_turned.memory.data()};
+      const packed_gemm::left left{p, rows, k, to.memory.data()}, other{p, rows, k, from_turned.memory.data()};
       packed_gemm::pack_left<S>(left, cut, rows - cut, a.data() + cut * a.ld, a.ld);
       packed_gemm::pack_left<S>(left, 0, cut, a.data(), a.ld);
       CHECK(to.equals(wanted));
@@ -115,8 +124,8 @@ void check_left(std::size_t rows, std::size_t k) {
     }
     if constexpr (std::is_same_v<S, float>) {
       target to(wanted.size);
-      for (std::size_t step = 0; step < packed_gemm::steps_of(precision::bf16, k); ++step)
-        packed_gemm::pack_left_step<float>({precision::bf16, rows, k, to.memory.data()}, step,
+      for (std::size_t step = 0; step < packed_gemm::steps_of(p, k); ++step)
+        packed_gemm::pack_left_step<float>({p, rows, k, to.memory.data()}, step,
                                            std::min<std::size_t>(32, k - step * 32), a.data() + step * 32, a.ld);
       CHECK(to.equals(wanted));
     }
@@ -124,27 +133,28 @@ void check_left(std::size_t rows, std::size_t k) {
 }
 
 template <class S>
-void check_right(std::size_t k, std::size_t n) {
+void check_right(precision p, std::size_t k, std::size_t n) {
   const surrounded<S> b(k, n, 3 + k);
-  const std::size_t strips = packed_gemm::strips_of<float>(n),
-                    each = packed_gemm::strip_bytes<float>(precision::bf16, k);
+  const std::size_t strips = packed_gemm::strips_of<float>(n), each = packed_gemm::strip_bytes<float>(p, k),
+                    parts = packed_gemm::parts_of(p);
   target wanted(strips * each);
   std::fill_n(wanted.memory.data(), wanted.size, std::byte{0});
   auto* const out = reinterpret_cast<std::uint16_t*>(wanted.memory.data());
   for (std::size_t q = 0; q < k; ++q)
     for (std::size_t j = 0; j < n; ++j)
-      out[j / 32 * (each / 2) + q / 32 * 1024 + j % 32 / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 + q % 2] =
-          hocket::to_bf16(b.plain.as_view()(q, j)).bits;
+      for (std::size_t part = 0; part < parts; ++part)
+        out[j / 32 * (each / 2) + (q / 32 * parts + part) * 1024 + j % 32 / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 +
+            q % 2] = bits_of_part(b.plain.as_view()(q, j), p, part);
   on_every_machine([&] {
     target whole(wanted.size), by_strip(wanted.size), as_weight(wanted.size);
-    packed_gemm::pack_rows<float, S>(precision::bf16, k, n, b.data(), b.ld, whole.memory.data());
+    packed_gemm::pack_rows<float, S>(p, k, n, b.data(), b.ld, whole.memory.data());
     CHECK(whole.equals(wanted));
     for (std::size_t s = strips; s-- > 0;)
-      packed_gemm::pack_rows<float, S>(precision::bf16, k, std::min<std::size_t>(32, n - s * 32), b.data() + s * 32,
-                                       b.ld, by_strip.memory.data() + s * each);
+      packed_gemm::pack_rows<float, S>(p, k, std::min<std::size_t>(32, n - s * 32), b.data() + s * 32, b.ld,
+                                       by_strip.memory.data() + s * each);
     CHECK(by_strip.equals(wanted));
     const packed_gemm::part<float> part{b.plain.data(), n, k};
-    packed_gemm::pack<float>(precision::bf16, k, n, {&part, 1}, false, 0, strips, as_weight.memory.data());
+    packed_gemm::pack<float>(p, k, n, {&part, 1}, false, 0, strips, as_weight.memory.data());
     CHECK(as_weight.equals(wanted));
   });
 }
@@ -155,7 +165,8 @@ TEMPLATE_TEST_CASE("A is packed from its rows and from its columns, in any cut",
   for (const std::size_t rows : sizes)
     for (const std::size_t k : sizes) {
       INFO(rows << " x " << k);
-      check_left<TestType>(rows, k);
+      check_left<TestType>(precision::bf16, rows, k);
+      if constexpr (std::is_same_v<TestType, float>) check_left<float>(precision::split, rows, k);
     }
 }
 
@@ -163,7 +174,8 @@ TEMPLATE_TEST_CASE("B is packed from its rows, whole and by strips", "[packed_ge
   for (const std::size_t k : sizes)
     for (const std::size_t n : sizes) {
       INFO(k << " x " << n);
-      check_right<TestType>(k, n);
+      check_right<TestType>(precision::bf16, k, n);
+      if constexpr (std::is_same_v<TestType, float>) check_right<float>(precision::split, k, n);
     }
 }
 

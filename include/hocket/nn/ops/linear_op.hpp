@@ -43,7 +43,12 @@ class linear_op final : public op<T> {
  public:
   linear_op(std::vector<linear_group> groups, std::vector<linear_term> terms, std::size_t residual, std::size_t in,
             const extent& rows, const linear_options& options)
-      : groups_(std::move(groups)), residual_(residual), in_(in), rows_(rows), options_(options) {
+      : groups_(std::move(groups)),
+        residual_(residual),
+        in_(in),
+        rows_(rows),
+        options_(options),
+        kind_(kernels::packed_gemm::kind_for<T>(options.products)) {
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       segments_of(groups_[g], g);
       columns_ += groups_[g].count;
@@ -130,7 +135,7 @@ class linear_op final : public op<T> {
   }
   /// Where a thread's scratch lies.
   struct layout {
-    std::size_t left = 0, narrow = 0, block = 0, masks = 0, rows = 0, all = 0;
+    std::size_t left = 0, narrow = 0, block = 0, sums = 0, masks = 0, rows = 0, all = 0;
   };
   /// Where a trained weight's gradient du' x takes its factors from: a list of the blocks, of every block du turned, of
   /// every block x in strips. Bytes.
@@ -141,11 +146,11 @@ class linear_op final : public op<T> {
   struct block_factors {
     std::byte *left, *right;
   };
-  /// Of products in bf16 a block has whole steps of 32 rows, filled up with zeros; otherwise its own rows, and the
+  /// Of products in tiles a block has whole steps of 32 rows, filled up with zeros; otherwise its own rows, and the
   /// lines of du a gap, so that they do not all meet in the same sets of a cache.
   static constexpr std::size_t gap = alignment / sizeof(T);
   std::size_t left_bytes_of(std::size_t rows) const {
-    return tiles() ? kernels::packed_gemm::left_bytes(precision::bf16, columns_, rows) : rows * columns_ * sizeof(T);
+    return tiles() ? kernels::packed_gemm::left_bytes(term_kind(), columns_, rows) : rows * columns_ * sizeof(T);
   }
   std::size_t right_bytes_of(std::size_t rows) const {
     return kernels::packed_gemm::strips_of<T>(in_) * kernels::packed_gemm::strip_bytes<T>(term_kind(), rows);
@@ -171,9 +176,31 @@ class linear_op final : public op<T> {
     bool any() const { return input || weights || biases || terms; }
   };
 
-  bool tiles() const { return options_.products != precision::native; }
+  bool tiles() const { return kind_ != precision::native; }
   /// Of terms and of trained weights' gradients: never int8.
-  precision term_kind() const { return tiles() ? precision::bf16 : precision::native; }
+  precision term_kind() const { return kind_ == precision::int8 ? precision::bf16 : kind_; }
+  /// Split products go over k in pieces for all strips, so that a piece of A stays in L2; sums wait in scratch.
+  struct piece {
+    std::size_t number, count;      ///< of how many
+    std::size_t first_step, steps;  ///< of k
+    bool begins() const { return number == 0; }
+    bool ends() const { return number + 1 == count; }
+    bool alone() const { return count == 1; }
+  };
+  static constexpr std::size_t most_steps = 12;
+  std::size_t pieces_of(std::size_t k) const {
+    const std::size_t steps = kernels::packed_gemm::steps_of(kind_, k);
+    return kind_ == precision::split ? std::max<std::size_t>(1, (steps + most_steps - 1) / most_steps) : 1;
+  }
+  piece piece_of(std::size_t k, std::size_t number) const {
+    const std::size_t steps = kernels::packed_gemm::steps_of(kind_, k), count = pieces_of(k),
+                      first = steps * number / count;
+    return {number, count, first, steps * (number + 1) / count - first};
+  }
+  std::size_t sums_bytes(std::size_t k, std::size_t n, std::size_t rows) const {
+    namespace pg = kernels::packed_gemm;
+    return pieces_of(k) > 1 ? pg::strips_of<T>(n) * pg::block_rows(rows) * width * sizeof(T) : 0;
+  }
   /// Whether du, the gradient before bias and activation, differs from dy.
   bool changes() const { return options_.act != activation::none || options_.dropout > 0; }
   /// Whether du cannot take dy's place.
@@ -225,8 +252,11 @@ class linear_op final : public op<T> {
   template <class S>
   void backward_from(const frame<T>& f) const noexcept;
   template <class S>
-  void strip_forward(const frame<T>& f, const layout& at, std::size_t strip, const std::int32_t* keep,
+  void strip_forward(const frame<T>& f, const layout& at, std::size_t strip, const piece& now, const std::int32_t* keep,
                      std::byte* scratch) const noexcept;
+  void strip_product(const kernels::packed_gemm::left& a, const piece& now, std::size_t first, std::size_t rows,
+                     const std::byte* strip, T* c, const std::byte* next, std::size_t chunk,
+                     std::size_t chunks) const noexcept;
   void pack_input(const frame<T>& f, const kernels::packed_gemm::left& to) const noexcept;
   void add_chosen(const frame<T>& f, std::size_t strip, std::size_t first, std::size_t rows, T* c) const noexcept;
   template <class S>
@@ -249,6 +279,7 @@ class linear_op final : public op<T> {
   std::size_t residual_, in_, columns_ = 0;
   extent rows_;
   linear_options options_;
+  precision kind_;
 };
 
 }  // namespace detail

@@ -11,7 +11,7 @@ namespace hocket::nn::detail {
 template <Real T>
 void linear_op<T>::request_packs(const planning<T>& p, demands& d) const {
   pack_request weights;
-  weights.kind = options_.products;
+  weights.kind = kind_;
   weights.line = in_;
   for (const auto& g : groups_) weights.pieces.push_back({g.weight, 0, 0, 1});
   d.forward_packs.push_back(weights);
@@ -56,12 +56,13 @@ auto linear_op<T>::layout_of(std::size_t rows, const wishes& wanted, storage kep
     return place;
   };
   const std::size_t widest = wanted.any() ? std::max(in_, columns_) : in_;
-  at.left = take(pg::left_bytes(options_.products, rows, widest));
+  at.left = take(pg::left_bytes(kind_, rows, widest));
   for (const term_set& set : sets_) {
     const std::size_t place = take(pg::left_bytes(term_kind(), rows, set.columns));
     if (&set == &sets_.front()) at.narrow = place;
   }
   at.block = take(pg::block_rows(rows) * width * sizeof(T));
+  at.sums = take(std::max(sums_bytes(in_, columns_, rows), wanted.any() ? sums_bytes(columns_, in_, rows) : 0));
   at.masks = take(options_.dropout > 0 ? rows * kernels::epilogue::dropout_group * sizeof(std::int32_t) : 0);
   const bool du_here = tiles() ? !chosen_.empty() : gradient_apart(kept, passed_on);
   at.rows = take(wanted.any() && du_here ? rows * columns_ * sizeof(T) : 0);
@@ -96,7 +97,7 @@ void linear_op<T>::forward_into(const frame<T>& f) const noexcept {
   const layout at = layout_of(f);
   std::byte* const own = f.worker_scratch();
   const std::size_t rows = f.block().rows;
-  if (tiles()) pack_input(f, {options_.products, rows, in_, own + at.left});
+  if (tiles()) pack_input(f, {kind_, rows, in_, own + at.left});
   if constexpr (std::is_same_v<T, float>) {
     std::byte* to = own + at.narrow;
     for (const term_set& set : sets_) {
@@ -107,28 +108,47 @@ void linear_op<T>::forward_into(const frame<T>& f) const noexcept {
   }
   const std::size_t all = pg::strips_of<T>(columns_);
   const auto drop = mask(f);
-  share(f, (all + pair - 1) / pair, [&](std::size_t group, std::size_t worker) {
-    std::byte* const scratch = f.worker_scratch(worker);
-    auto* const keep = reinterpret_cast<std::int32_t*>(scratch + at.masks);
-    if (!drop.none()) kernels::epilogue::keep_groups(drop, columns_, f.block().first, rows, group, keep);
-    const pg::tile_scope scope(options_.products);
-    for (std::size_t s = group * pair; s < std::min(all, (group + 1) * pair); ++s)
-      strip_forward<S>(f, at, s, drop.none() ? nullptr : keep + s % pair * width, scratch);
-  });
+  for (std::size_t i = 0; i < pieces_of(in_); ++i) {
+    const piece now = piece_of(in_, i);
+    share(f, (all + pair - 1) / pair, [&](std::size_t group, std::size_t worker) {
+      std::byte* const scratch = f.worker_scratch(worker);
+      auto* const keep = reinterpret_cast<std::int32_t*>(scratch + at.masks);
+      if (!drop.none() && now.ends())
+        kernels::epilogue::keep_groups(drop, columns_, f.block().first, rows, group, keep);
+      const pg::tile_scope scope(kind_);
+      for (std::size_t s = group * pair; s < std::min(all, (group + 1) * pair); ++s)
+        strip_forward<S>(f, at, s, now, drop.none() ? nullptr : keep + s % pair * width, scratch);
+    });
+  }
+}
+
+/// c (rows, strip) = or, behind the first piece, += a piece of A times a piece of the strip; meanwhile its share of
+/// that of the `next` strip is asked for.
+template <Real T>
+void linear_op<T>::strip_product(const kernels::packed_gemm::left& a, const piece& now, std::size_t first,
+                                 std::size_t rows, const std::byte* strip, T* c, const std::byte* next,
+                                 std::size_t chunk, std::size_t chunks) const noexcept {
+  namespace pg = kernels::packed_gemm;
+  if constexpr (std::is_same_v<T, float>) {
+    const std::size_t step = pg::parts_of(kind_) * 2 * pg::tile_bytes, bytes = pg::strip_bytes<T>(kind_, a.k);
+    if (now.alone()) return pg::product_tiles<float>(a, first, rows, strip, c, false, next + chunk * (bytes / chunks));
+    pg::product_steps<float>(a, first, rows, strip, now.first_step, now.steps, c, !now.begins(),
+                             next + now.first_step * step + chunk * (now.steps * step / chunks));
+  }
 }
 
 template <Real T>
 template <class S>
-void linear_op<T>::strip_forward(const frame<T>& f, const layout& at, std::size_t strip, const std::int32_t* keep,
-                                 std::byte* scratch) const noexcept {
+void linear_op<T>::strip_forward(const frame<T>& f, const layout& at, std::size_t strip, const piece& now,
+                                 const std::int32_t* keep, std::byte* scratch) const noexcept {
   namespace pg = kernels::packed_gemm;
   constexpr std::size_t masks = kernels::epilogue::dropout_group;
-  const std::size_t rows = f.block().rows, bytes = pg::strip_bytes<T>(options_.products, in_);
-  const std::size_t at_once = pg::rows_at_once(options_.products, in_, rows), all = pg::strips_of<T>(columns_);
+  const std::size_t rows = f.block().rows, bytes = pg::strip_bytes<T>(kind_, in_);
+  const std::size_t at_once = pg::rows_at_once(kind_, in_, rows), all = pg::strips_of<T>(columns_);
   const std::size_t chunks = std::max<std::size_t>(1, (rows + at_once - 1) / at_once);
   const std::byte* const weights = f.forward_pack(0) + strip * bytes;
   std::byte* const own = f.worker_scratch();
-  T* const c = reinterpret_cast<T*>(scratch + at.block);
+  T* const sums = now.alone() ? nullptr : reinterpret_cast<T*>(own + at.sums) + strip * pg::block_rows(rows) * width;
   const auto drop = mask(f);
   S *const y = f.template output_rows<S>(), *const u = f.keeps(0) ? f.template kept_rows<S>(0) : nullptr;
   const T* const residual = residual_ != no_input ? f.input_rows(residual_) : nullptr;
@@ -136,11 +156,13 @@ void linear_op<T>::strip_forward(const frame<T>& f, const layout& at, std::size_
       std::partition_point(segments_.begin(), segments_.end(), [&](const segment& each) { return each.strip < strip; });
   for (std::size_t chunk = 0; chunk * at_once < rows; ++chunk) {
     const std::size_t first = chunk * at_once, here = std::min(at_once, rows - first);
-    const std::byte* const ahead = weights + (strip + 1 < all ? bytes : 0) + chunk * (bytes / chunks);
-    if constexpr (std::is_same_v<T, float>)
-      if (tiles())
-        pg::product_tiles<float>({options_.products, rows, in_, own + at.left}, first, here, weights, c, false, ahead);
-    if (!tiles()) pg::product<T>(here, in_, f.input_rows(0) + first * in_, in_, weights, c, false, ahead);
+    const std::byte* const next = weights + (strip + 1 < all ? bytes : 0);
+    T* const c = sums ? sums + first * width : reinterpret_cast<T*>(scratch + at.block);
+    if (tiles())
+      strip_product({kind_, rows, in_, own + at.left}, now, first, here, weights, c, next, chunk, chunks);
+    else
+      pg::product<T>(here, in_, f.input_rows(0) + first * in_, in_, weights, c, false, next + chunk * (bytes / chunks));
+    if (!now.ends()) continue;
     std::byte* narrow = own + at.narrow;
     for (std::size_t j = 0; j < sets_.size(); ++j) {
       const term_set& set = sets_[j];
@@ -210,8 +232,7 @@ void linear_op<T>::backward_from(const frame<T>& f) const noexcept {
   if (f.device().threads == 1 && du) {
     rows_backward<S>(f, du);
     if constexpr (std::is_same_v<T, float>)
-      if (tiles())
-        pg::pack_left<float>({options_.products, rows, columns_, f.worker_scratch() + at.left}, 0, rows, du, columns_);
+      if (tiles()) pg::pack_left<float>({kind_, rows, columns_, f.worker_scratch() + at.left}, 0, rows, du, columns_);
     if (wanted.weights) turn(f, 0, columns_, du, columns_);
   } else {
     const auto drop = mask(f);
@@ -281,7 +302,7 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
   if (wishes_of(f).weights) turn(f, first, count, to, ld);
   if constexpr (std::is_same_v<T, float>) {
     if (!tiles()) return;
-    const pg::left tiles_of{options_.products, rows, columns_, f.worker_scratch() + at.left};
+    const pg::left tiles_of{kind_, rows, columns_, f.worker_scratch() + at.left};
     pg::pack_left_step<float>(tiles_of, strip, count, to, ld);
   }
 }
@@ -315,7 +336,7 @@ void linear_op<T>::turn(const frame<T>& f, std::size_t first, std::size_t count,
   std::byte* const to =
       factors_in(reinterpret_cast<std::byte*>(f.backward_scratch()), factors_of(f), f.block(), f.block_number()).left;
   if constexpr (std::is_same_v<T, float>)
-    if (tiles()) return pg::pack_left_turned<float>({precision::bf16, columns_, rows, to}, first, count, du, ld);
+    if (tiles()) return pg::pack_left_turned<float>({term_kind(), columns_, rows, to}, first, count, du, ld);
   pg::turn<T>(rows, count, du, ld, reinterpret_cast<T*>(to) + first * (rows + gap), rows + gap);
 }
 
@@ -345,40 +366,48 @@ template <Real T>
 void linear_op<T>::multiply_back(const frame<T>& f, const layout& at, std::size_t pack, std::size_t n, const T* du,
                                  std::size_t input, bool add) const noexcept {
   namespace pg = kernels::packed_gemm;
-  const std::size_t rows = f.block().rows, at_once = pg::rows_at_once(options_.products, columns_, rows);
-  const std::size_t bytes = pg::strip_bytes<T>(options_.products, columns_), all = pg::strips_of<T>(n);
+  const std::size_t rows = f.block().rows, at_once = pg::rows_at_once(kind_, columns_, rows);
+  const std::size_t bytes = pg::strip_bytes<T>(kind_, columns_), all = pg::strips_of<T>(n);
   const std::size_t chunks = std::max<std::size_t>(1, (rows + at_once - 1) / at_once);
   const bool narrow = f.input_storage(input) == storage::bf16;
-  share(f, all, [&](std::size_t strip, std::size_t worker) {
-    T* const c = reinterpret_cast<T*>(f.worker_scratch(worker) + at.block);
-    const std::byte* const weights = f.backward_pack(pack) + strip * bytes;
-    const std::size_t count = std::min(width, n - strip * width);
-    const pg::tile_scope scope(options_.products);
-    for (std::size_t chunk = 0; chunk * at_once < rows; ++chunk) {
-      const std::size_t first = chunk * at_once, here = std::min(at_once, rows - first);
-      const std::byte* const ahead = weights + (strip + 1 < all ? bytes : 0) + chunk * (bytes / chunks);
-      if constexpr (std::is_same_v<T, float>)
+  for (std::size_t i = 0; i < pieces_of(columns_); ++i) {
+    const piece now = piece_of(columns_, i);
+    share(f, all, [&](std::size_t strip, std::size_t worker) {
+      T* const sums = now.alone()
+                          ? nullptr
+                          : reinterpret_cast<T*>(f.worker_scratch() + at.sums) + strip * pg::block_rows(rows) * width;
+      const std::byte* const weights = f.backward_pack(pack) + strip * bytes;
+      const std::size_t count = std::min(width, n - strip * width);
+      const pg::tile_scope scope(kind_);
+      for (std::size_t chunk = 0; chunk * at_once < rows; ++chunk) {
+        const std::size_t first = chunk * at_once, here = std::min(at_once, rows - first);
+        const std::byte* const next = weights + (strip + 1 < all ? bytes : 0);
+        T* const c = sums ? sums + first * width : reinterpret_cast<T*>(f.worker_scratch(worker) + at.block);
         if (tiles())
-          pg::product_tiles<float>({options_.products, rows, columns_, f.worker_scratch() + at.left}, first, here,
-                                   weights, c, false, ahead);
-      if (!tiles()) pg::product<T>(here, columns_, du + first * columns_, columns_, weights, c, false, ahead);
-      const std::size_t place = first * n + strip * width;
-      const auto store = [&](auto* to, const T* before) {
-        using To = std::remove_pointer_t<decltype(to)>;
-        kernels::epilogue::forward_rows<T, To>(activation::none, {},
-                                               {here, count, 0, c, width, nullptr, before, n, nullptr, 0, to, n});
-      };
-      if (!narrow) {
-        T* const to = f.gradient_rows(input) + place;
-        store(to, add ? to : nullptr);
-      } else if constexpr (std::is_same_v<T, float>) {
-        bf16* const to = f.template gradient_rows<bf16>(input) + place;
-        for (std::size_t r = 0; add && r < here; ++r)
-          for (std::size_t j = 0; j < count; ++j) c[r * width + j] += to_f32(to[r * n + j]);
-        store(to, nullptr);
+          strip_product({kind_, rows, columns_, f.worker_scratch() + at.left}, now, first, here, weights, c, next,
+                        chunk, chunks);
+        else
+          pg::product<T>(here, columns_, du + first * columns_, columns_, weights, c, false,
+                         next + chunk * (bytes / chunks));
+        if (!now.ends()) continue;
+        const std::size_t place = first * n + strip * width;
+        const auto store = [&](auto* to, const T* before) {
+          using To = std::remove_pointer_t<decltype(to)>;
+          kernels::epilogue::forward_rows<T, To>(activation::none, {},
+                                                 {here, count, 0, c, width, nullptr, before, n, nullptr, 0, to, n});
+        };
+        if (!narrow) {
+          T* const to = f.gradient_rows(input) + place;
+          store(to, add ? to : nullptr);
+        } else if constexpr (std::is_same_v<T, float>) {
+          bf16* const to = f.template gradient_rows<bf16>(input) + place;
+          for (std::size_t r = 0; add && r < here; ++r)
+            for (std::size_t j = 0; j < count; ++j) c[r * width + j] += to_f32(to[r * n + j]);
+          store(to, nullptr);
+        }
       }
-    }
-  });
+    });
+  }
 }
 
 /// du of terms that serve some rows only.
@@ -455,7 +484,7 @@ void linear_op<T>::weight_gradients(const frame<T>& f, std::size_t blocks) const
             const std::byte *const right = strip_in(b), *const ahead = strip_in(std::min(b + 1, blocks - 1));
             if constexpr (std::is_same_v<T, float>)
               if (tiles())
-                pg::product_tiles<float>({precision::bf16, columns_, k, left}, first, rows, right, c, b > 0, ahead);
+                pg::product_tiles<float>({term_kind(), columns_, k, left}, first, rows, right, c, b > 0, ahead);
             if (!tiles())
               pg::product<T>(rows, k, reinterpret_cast<const T*>(left) + first * (k + gap), k + gap, right, c, b > 0,
                              ahead);
