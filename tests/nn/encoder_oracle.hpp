@@ -22,6 +22,7 @@ namespace encoder_test {
 
 using namespace hocket;
 using nn_test::by_peer;
+using nn_test::cross_entropy_magnitude;
 using nn_test::numbers;
 using nn_test::values;
 

@@ -3,7 +3,8 @@
 Needs the packages of bench/peers/requirements.txt. Writes, beside itself:
   tiny.safetensors      the f32 weights of a small random BertModel with pooler, and of a head, by transformers' names
   tiny_config.json      its config
-  tiny_expected.safetensors  for one ragged batch and ten training steps, in f64 (the reference) and f32 (the peer)
+  tiny_expected.safetensors  for one ragged batch and ten training steps: f64.NAME (the reference) and f32.error.NAME (the
+                        peer's largest error in f32, over the ways of ../ways.py)
   tiny_gelu_new_expected.safetensors  what the same weights give with hidden_act gelu_new, and a sample of every gradient
   minilm_expected.safetensors  the same hidden states of the real model, and a sample of every gradient (with an argument)
   sentences_model.safetensors, sentences_config.json  a very small model for the tokenizer of tests/oracles/text/small
@@ -26,6 +27,9 @@ from tokenizers import Tokenizer
 from transformers import BertConfig, BertModel, get_linear_schedule_with_warmup
 
 FOLDER = pathlib.Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))
+import ways  # noqa: E402
+
 CLASSES, SMOOTHING = 3, 0.1
 RATE, DECAY, CLIP, STEPS, WARM_UP = 2e-3, 0.01, 0.5, 10, 3
 SMALL_TOKENIZER = FOLDER.parent / "text" / "small" / "tokenizer.json"
@@ -72,14 +76,14 @@ def tensors(batch):
 
 
 def packed(rows, mask):
-    return np.ascontiguousarray(rows.detach().numpy()[mask.astype(bool)])
+    return np.ascontiguousarray(rows[mask.astype(bool)])
 
 
 def describe(prefix, batch, out):
     mask = batch["mask"]
     out[f"{prefix}lengths"] = mask.sum(1).astype(np.int32)
-    out[f"{prefix}ids"] = packed(torch.from_numpy(batch["ids"]), mask).astype(np.int32)
-    out[f"{prefix}types"] = packed(torch.from_numpy(batch["types"]), mask).astype(np.int32)
+    out[f"{prefix}ids"] = packed(batch["ids"], mask).astype(np.int32)
+    out[f"{prefix}types"] = packed(batch["types"], mask).astype(np.int32)
     out[f"{prefix}labels"] = batch["labels"].astype(np.int32)
 
 
@@ -87,19 +91,33 @@ def loss_of(logits, batch):
     return torch.nn.functional.cross_entropy(logits, torch.from_numpy(batch["labels"]), label_smoothing=SMOOTHING)
 
 
-def outcome(model, batch, kind, out, keep=None):
-    """Hidden states, pooled rows, logits, loss and gradients; `keep(name, gradient)` chooses what is stored of one."""
-    model.zero_grad()
-    states, mean, logits = model(*tensors(batch))
-    loss = loss_of(logits, batch)
+def outcome(way, dtype, config, state, batch, keep=None, steps=()):
+    """Hidden states, pooled rows, logits, loss and gradients, by name, and the losses of training when there are steps;
+    `keep(name, gradient)` chooses what is stored of one."""
+    def rearranged(batch):
+        return way.rearranged(batch, config.max_position_embeddings)
+
+    out, model, given = {}, fresh(config, state, dtype, way.attention), rearranged(batch)
+    states, mean, logits = model(*tensors(given))
+    loss = loss_of(logits, given)
     loss.backward()
     for layer, hidden in enumerate(states.hidden_states):
-        out[f"{kind}.hidden.{layer}"] = packed(hidden, batch["mask"])
-    out[f"{kind}.mean"], out[f"{kind}.pooler"] = mean.detach().numpy(), states.pooler_output.detach().numpy()
-    out[f"{kind}.logits"], out[f"{kind}.loss"] = logits.detach().numpy(), loss.detach().numpy().reshape(1)
+        out[f"hidden.{layer}"] = packed(way.in_order(hidden.detach().numpy())[:, :batch["mask"].shape[1]], batch["mask"])
+    for name, rows in (("mean", mean), ("pooler", states.pooler_output), ("logits", logits)):
+        out[name] = way.in_order(rows.detach().numpy())
+    out["loss"] = loss.detach().numpy().reshape(1)
     for name, p in model.named_parameters():
         gradient = p.grad.detach().numpy().copy()
-        out[f"{kind}.gradient.{name.removeprefix('bert.')}"] = keep(name, gradient) if keep else gradient
+        out[f"gradient.{name.removeprefix('bert.')}"] = keep(name, gradient) if keep else gradient
+    if steps:
+        out["losses"], out["norms"] = train(fresh(config, state, dtype, way.attention), [rearranged(step) for step in steps])
+    return out
+
+
+def compared(*given):
+    """The reference, outcome(*given) in f64, and the peer's errors."""
+    reference = outcome(ways.Way(), torch.float64, *given)
+    return {f"f64.{name}": value for name, value in reference.items()} | ways.largest_errors(reference, outcome, *given)
 
 
 def train(model, batches):
@@ -120,7 +138,8 @@ def train(model, batches):
     return np.array(losses), np.array(norms)
 
 
-def fresh(config, state, dtype):
+def fresh(config, state, dtype, attention):
+    config._attn_implementation = attention
     bert = BertModel(config, add_pooling_layer=True)
     model = Classifier(bert, seed=5)
     model.load_state_dict(state)
@@ -150,23 +169,24 @@ def tiny():
     steps = [batch_of(random, config, list(random.integers(1, 20, random.integers(2, 7)))) for _ in range(STEPS)]
     for i, each in enumerate(steps):
         describe(f"step.{i}.", each, out)
-    for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
-        outcome(fresh(config, state, dtype), batch, kind, out)
-        out[f"{kind}.losses"], out[f"{kind}.norms"] = train(fresh(config, state, dtype), steps)
+    out |= compared(config, state, batch, None, steps)
     save_file(out, FOLDER / "tiny_expected.safetensors", metadata=versions())
 
 
-def sampler(random, most):
+class Sample:
     """A `keep` for outcome: the same places of a gradient whenever it is asked, then its largest size."""
-    chosen = {}
 
-    def keep(name, gradient):
-        if name not in chosen:
+    def __init__(self, random, most):
+        self.random, self.most, self.chosen = random, most, {}
+
+    def __call__(self, name, gradient):
+        if name not in self.chosen:
             flat = np.flatnonzero(gradient) if "embeddings" in name else np.arange(gradient.size)
-            chosen[name] = np.sort(random.choice(flat, min(most, flat.size), replace=False))
-        return np.concatenate([gradient.ravel()[chosen[name]], [np.abs(gradient).max()]])
+            self.chosen[name] = np.sort(self.random.choice(flat, min(self.most, flat.size), replace=False))
+        return np.concatenate([gradient.ravel()[self.chosen[name]], [np.abs(gradient).max()]])
 
-    return keep, chosen
+    def places(self):
+        return {f"places.{name.removeprefix('bert.')}": places.astype(np.int32) for name, places in self.chosen.items()}
 
 
 def tiny_gelu_new():
@@ -174,11 +194,9 @@ def tiny_gelu_new():
     random, out = np.random.default_rng(9), {}
     batch = batch_of(random, config, [7, 1, 23, 2, 16])
     describe("", batch, out)
-    keep, chosen = sampler(random, 20)
-    for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
-        outcome(fresh(config, state, dtype), batch, kind, out, keep)
-    for name, places in chosen.items():
-        out[f"places.{name.removeprefix('bert.')}"] = places.astype(np.int32)
+    keep = Sample(random, 20)
+    out |= compared(config, state, batch, keep)
+    out |= keep.places()
     save_file(out, FOLDER / "tiny_gelu_new_expected.safetensors", metadata=versions())
 
 
@@ -196,11 +214,9 @@ def minilm(folder):
     random, out = np.random.default_rng(8), {}
     batch = batch_of(random, config, [9, 2, 17])
     describe("", batch, out)
-    keep, chosen = sampler(random, 120)
-    for kind, dtype in (("f64", torch.float64), ("f32", torch.float32)):
-        outcome(fresh(config, state, dtype), batch, kind, out, keep)
-    for name, places in chosen.items():
-        out[f"places.{name.removeprefix('bert.')}"] = places.astype(np.int32)
+    keep = Sample(random, 120)
+    out |= compared(config, state, batch, keep)
+    out |= keep.places()
     out["head.weight"], out["head.bias"] = (state[k].numpy() for k in ("head.weight", "head.bias"))
     save_file(out, FOLDER / "minilm_expected.safetensors", metadata=versions())
 

@@ -2,13 +2,10 @@
 
 Needs the packages of bench/peers/requirements.txt. Writes, beside itself:
   base.safetensors, base_config.json   the f32 weights of a small random BertForSequenceClassification, and its config
-  expected.safetensors    for every case, three ragged batches and three times ten training steps, in f64 (the reference)
-                          and f32 (the peer): logits, loss, all gradients of what is trained, merged weights, losses and final weights
+  expected.safetensors    for every case, three ragged batches and three times ten training steps, CASE.f64.NAME (the reference) and
+                          CASE.f32.error.NAME (the peer's largest error in f32, over the ways of ../ways.py): logits, loss, all
+                          gradients of what is trained, merged weights, losses and final weights
   <case>/                 the adapter's folder as peft saves it before training
-
-One f32 run of the peer may be lucky where one tensor is looked at. So it runs eight times, in ways that are equal but for
-rounding (attention eager or sdpa, the batch in either order, more padding), and of every tensor the run with the largest
-error is stored.
 
 Prefix tuning is peft's own forward pass: with transformers 5 BertModel takes past_key_values as an encoder, and counts the
 positions of a text from behind them. Names: those that peft has in memory, without "base_model.", "model." and "bert.".
@@ -29,6 +26,9 @@ from safetensors.numpy import save_file
 from transformers import BertConfig, BertForSequenceClassification, get_linear_schedule_with_warmup
 
 FOLDER = pathlib.Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))
+import ways  # noqa: E402
+
 CLASSES, SMOOTHING = 3, 0.1
 RATE, DECAY, CLIP, RUNS, STEPS, WARM_UP = 2e-3, 0.01, 0.5, 3, 10, 3
 CASES = {
@@ -50,15 +50,6 @@ def batch_of(random, config, lengths):
         types[row, length // 2:length] = 1
         mask[row, :length] = 1
     return {"ids": ids, "types": types, "mask": mask, "labels": random.integers(0, CLASSES, len(lengths))}
-
-
-def rearranged(batch, turn, padding):
-    """The same batch in the other order, with more columns of padding."""
-    out = {k: np.ascontiguousarray(v[::-1]) if turn else v for k, v in batch.items()}
-    return {k: v if k == "labels" else np.pad(v, ((0, 0), (0, padding))) for k, v in out.items()}
-
-
-WAYS = [(attention, turn, padding) for attention in ("eager", "sdpa") for turn in (False, True) for padding in (0, 3)]
 
 
 def describe(prefix, batch, out):
@@ -125,26 +116,19 @@ def array(tensor):
     return np.ascontiguousarray(tensor.detach().numpy()).copy()
 
 
-def error(ours, reference):
-    return np.abs(ours.astype(np.float64) - reference).max()
-
-
-def outcome(case, state, config, dtype, values, batches, steps, way):
+def outcome(way, dtype, case, state, config, values, batches, steps):
     """All that the model gives, by name."""
-    out, (attention, turn, padding) = {}, way
+    out = {}
 
     def make():
-        return adapted(case, state, config, dtype, values, attention)
-
-    def in_order(logits):
-        return np.ascontiguousarray(array(logits)[::-1]) if turn else array(logits)
+        return adapted(case, state, config, dtype, values, way.attention)
 
     for i, plain in enumerate(batches):
-        model, batch = make(), rearranged(plain, turn, padding)
+        model, batch = make(), way.rearranged(plain)
         logits = logits_of(model, batch)
         loss = loss_of(logits, batch)
         loss.backward()
-        out[f"logits.{i}"], out[f"loss.{i}"] = in_order(logits), array(loss).reshape(1)
+        out[f"logits.{i}"], out[f"loss.{i}"] = way.in_order(array(logits)), array(loss).reshape(1)
         for name, p in trained(model).items():
             out[f"gradient.{i}.{name}"] = array(p.grad)
     if case.startswith("lora"):
@@ -153,10 +137,10 @@ def outcome(case, state, config, dtype, values, batches, steps, way):
             if name.endswith(".weight") and not torch.equal(state[name].to(dtype), p):
                 out[f"merged.{our_name(name)}"] = array(p)
         for i, plain in enumerate(batches):
-            out[f"merged_logits.{i}"] = in_order(logits_of(merged, rearranged(plain, turn, padding)))
+            out[f"merged_logits.{i}"] = way.in_order(array(logits_of(merged, way.rearranged(plain))))
     for run in range(RUNS):
         model = make()
-        out[f"losses.{run}"] = train(model, [rearranged(b, turn, padding) for b in steps[run * STEPS:(run + 1) * STEPS]])
+        out[f"losses.{run}"] = train(model, [way.rearranged(b) for b in steps[run * STEPS:(run + 1) * STEPS]])
         for name, p in trained(model).items():
             out[f"end.{run}.{name}"] = array(p)
     return out
@@ -195,14 +179,10 @@ def main():
         shutil.rmtree(FOLDER / case, ignore_errors=True)
         model.save_pretrained(FOLDER / case)
         (FOLDER / case / "README.md").unlink()
-        reference = outcome(case, state, config, torch.float64, values, batches, steps, WAYS[0])
-        worst = {}
-        for way in WAYS:
-            for key, peer in outcome(case, state, config, torch.float32, values, batches, steps, way).items():
-                if key not in worst or error(peer, reference[key]) > error(worst[key], reference[key]):
-                    worst[key] = peer
-        out.update({f"{case}.f64.{key}": value for key, value in reference.items()})
-        out.update({f"{case}.f32.{key}": value for key, value in worst.items()})
+        given = (case, state, config, values, batches, steps)
+        reference = outcome(ways.Way(), torch.float64, *given)
+        out |= {f"{case}.f64.{key}": value for key, value in reference.items()}
+        out |= {f"{case}.{key}": error for key, error in ways.largest_errors(reference, outcome, *given).items()}
     save_file(out, FOLDER / "expected.safetensors", metadata=versions())
 
 
