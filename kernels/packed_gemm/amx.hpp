@@ -1,4 +1,4 @@
-// The products of bf16 and int8 on AMX (core/amx_tiles.hpp).
+// The products of bf16 and int8 on AMX (core/amx_tiles.hpp), and of f32 as sums of three bf16.
 //
 // Ladder (bf16, one core, TFLOP/s; the unit's peak there is 3.5):
 //   1  two tiles of A by two of B, all loads of a step before its four products     2.75 from L1, 2.1 with A from L2
@@ -10,6 +10,15 @@
 // 3 and 4 together: a forward pass of MiniLM in bf16 -11 %, a LoRA step -5 %, a full one -4 %.
 // Failed: a product after each load 2.4 from L1; software pipelining over steps 2.4; prefetching the next tiles of A
 // -15 %; pieces of 24 steps 0.48; asking for the lines of what follows the product (epilogue) before it, -2 %.
+//
+// f32 as three bf16 (six products for one; beside the AVX-512 product of cpu.hpp in turns, times of MiniLM's forward
+// pass, LoRA step and full step, 32 x 64 tokens, two threads)
+//   1  six bf16 products after each other           1.8 x AVX-512 at k = 384, 0.95 x at 1536 (alone)
+//   2  all six for a step while their tiles are loaded; a long k at once          1.19, 1.15, 1.05 x
+//   3  k in pieces of 12 steps for all strips, sums in L2 (nn/ops/linear_op.hpp)  1.45, 1.36, 1.16 x
+//   4  the three parts of a number packed at once, not one after the other        1.54, 1.45, 1.25 x
+// Failed: pieces of 5 to 24 steps inside a strip: A comes from the third level then, whatever stays in L1.
+
 #pragma once
 
 #include <cstddef>
