@@ -51,7 +51,18 @@ measure::protocol protocol_of(const sentiment_task& task) {
   return p;
 }
 
-case_spec case_of(const sentiment_set& data, const measure::data_use& model, const sentiment_task& task,
+/// The data with the sizes of a task's parts, which are the same for every seed.
+measure::data_use use_of(const sentiment_set& data, const sentiment_task& task) {
+  measure::data_use use = data.set.use;
+  if (!use.missing.empty()) return use;
+  const sentiment_split split = divide(data, task, 0);
+  use.n_train = static_cast<std::int64_t>(split.train.size());
+  use.n_valid = static_cast<std::int64_t>(split.valid.size());
+  use.n_test = static_cast<std::int64_t>(split.test.size());
+  return use;
+}
+
+case_spec case_of(const measure::data_use& data, const measure::data_use& model, const sentiment_task& task,
                   const std::string& name, const std::string& method, std::int64_t seed) {
   case_spec c;
   c.name = text(task.name(), "/", name, "/seed=", seed);
@@ -59,14 +70,7 @@ case_spec case_of(const sentiment_set& data, const measure::data_use& model, con
   c.seed = seed;
   c.options.set("arm", name).set("per_cent", task.per_cent).set("without", task.without);
   c.protocol = protocol_of(task);
-  measure::data_use use = data.set.use;
-  if (use.missing.empty()) {
-    const sentiment_split split = divide(data, task, 0);
-    use.n_train = static_cast<std::int64_t>(split.train.size());
-    use.n_valid = static_cast<std::int64_t>(split.valid.size());
-    use.n_test = static_cast<std::int64_t>(split.test.size());
-  }
-  c.data = {use, model};
+  c.data = {data, model};
   c.timeout_s = 4 * 3600;
   return c;
 }
@@ -327,10 +331,11 @@ std::vector<sentiment_task> tasks_of(const run_options& options) {
 }
 
 std::vector<case_spec> quality_cases(const run_options& options) {
-  const sentiment_set data = read_sentiment(options);
+  const sentiment_set all = read_sentiment(options);
   const measure::data_use model = model_use(options);
   std::vector<case_spec> cases;
   for (const auto& task : tasks_of(options)) {
+    const measure::data_use data = use_of(all, task);
     const auto seeds = options.seeds(options.quick ? 3 : 5);
     for (const auto method : baselines)
       for (const std::int64_t seed : seeds) {
