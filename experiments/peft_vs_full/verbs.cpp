@@ -74,9 +74,10 @@ verb predict_verb() {
             return [given]() -> int {
               require(given->model, "predict", "--model", model_is);
               require(given->text, "predict", "--text", "a file of texts, one a line");
-              const std::string kind = given->precision == "f32" ? "native" : given->precision;
-              expects(kind != "native" || given->precision == "f32", errc::bad_option, "--precision ", given->precision,
+              const std::string& asked = given->precision;
+              expects(asked == "f32" || asked == "bf16" || asked == "int8", errc::bad_option, "--precision ", asked,
                       ": expected f32, bf16 or int8");
+              const std::string kind = asked == "f32" ? "native" : asked;
               const cpu device{given->threads};
               require_threads(device);
               return predict({given->model, given->adapter, given->text, given->logits, given->max_length,

@@ -440,6 +440,10 @@ TEST_CASE("what is kept in bf16 is taken, widened or refused by name", "[precisi
   refused("a sum with a residual is kept in the tape's own type", [&](auto& t, value x, value) {
     nn::linear(t, x, {{t.parameter(w)}}, {.residual = x, .products = precision::bf16, .kept_in = storage::bf16});
   });
+  refused("split is how native ones are computed",
+          [&](auto& t, value x, value) { nn::linear(t, x, {{t.parameter(w)}}, {.products = precision::split}); });
+  refused("split is how native ones are computed",
+          [](auto&, value, value) { nn::tape<float>(hocket::cpu{}, 0, {}, precision::split); });
   refused("products in int8 have no gradients",
           [&](auto& t, value x, value) { nn::linear(t, x, {{t.parameter(w)}}, {.products = precision::int8}); });
   refused("products in int8 have no gradients", [&](auto& t, value, value kept) {

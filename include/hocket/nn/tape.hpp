@@ -70,6 +70,8 @@ class tape {
         packs_(packs ? std::move(packs) : std::make_shared<weight_packs<T>>()) {
     expects(products == precision::native || std::is_same_v<T, float>, errc::bad_option,
             "a tape of f64 computes products in f64, not in ", hocket::name_of(products));
+    expects(products != precision::split, errc::bad_option, "a tape's products are native, bf16 or int8; split is how ",
+            "native ones are computed where that is faster");
     run_.seed = seed;
   }
   explicit tape(const cuda&) : tape() {

@@ -35,6 +35,8 @@ value linear(tape<T>& t, value x, const std::vector<linear_weights>& weights, co
   expects(!weights.empty(), errc::unsupported_shape, "linear: there are no weights");
   expects(options.products == precision::native || std::is_same_v<T, float>, errc::bad_option,
           "linear: a tape of f64 computes products in f64, not in ", hocket::name_of(options.products));
+  expects(options.products != precision::split, errc::bad_option,
+          "linear: products are native, bf16 or int8; split is ", "how native ones are computed where that is faster");
   expects(t.kept_in(x) == storage::native || options.products != precision::native, errc::bad_option,
           "linear: x is kept in bf16; products are to be in ", hocket::name_of(options.products));
   bool moves = t.moves(x);
