@@ -156,7 +156,7 @@ HOCKET_ALWAYS_INLINE vec<float> nearest_part(vec<float> x, bool in_hardware) noe
   const vec<float> near = as_f32(widened(to_halves(x, in_hardware)) << 16);
   const vec<float> leading = as_f32(reinterpret_cast<words>(x) & 0xffff0000u);
   constexpr float most = std::numeric_limits<float>::max();
-  return (near > most) | (near < -most) ? leading : near;
+  return ((near > most) | (near < -most)) ? leading : near;
 }
 
 /// 32 f32 to bf16: rounded, or in three parts `apart` elements from each other, whose sum they are: the nearest bf16,
