@@ -14,9 +14,9 @@ MATRIX_LIMIT = 14  # arms in the pairwise table; the CSV has all
 
 
 def singular(unit):
-    """ "seconds of audio" -> "second of audio", "rows" -> "row"."""
-    first, space, rest = unit.partition(" ")
-    return (first[:-1] if first.endswith("s") else first) + space + rest
+    """ "seconds of audio" -> "second of audio", "training steps" -> "training step"."""
+    counted, of, rest = unit.partition(" of ")
+    return (counted[:-1] if counted.endswith("s") else counted) + of + rest
 
 
 def cost_label(unit):
