@@ -3,9 +3,8 @@
 // Ladder (bf16, one core, TFLOP/s; the unit's peak there is 3.5):
 //   1  two tiles of A by two of B, all loads of a step before its four products     2.75 from L1, 2.1 with A from L2
 //   2  A in whole tiles instead of rows of a matrix                                 +20 % from L2 (1.73 before)
-//   3  A by loads that pass by L1, where the strip stays                            0.64 -> 0.82 of the peak at k =
-//   384;
-//      with ordinary ones 32 rows of A and a strip, 24 KiB each, drive each other out of 48 KiB
+//   3  A by loads that pass by L1, where the strip stays; with ordinary ones 32
+//      rows of A and a strip, 24 KiB each, drive each other out of 48 KiB           0.64 -> 0.82 of the peak (k = 384)
 //   4  long strips in even pieces of at most 16 steps instead of 8                  0.67 -> 0.72 at k = 1536
 // 3 and 4 together: a forward pass of MiniLM in bf16 -11 %, a LoRA step -5 %, a full one -4 %.
 // Failed: a product after each load 2.4 from L1; software pipelining over steps 2.4; prefetching the next tiles of A
@@ -18,7 +17,6 @@
 //   3  k in pieces of 12 steps for all strips, sums in L2 (nn/ops/linear_op.hpp)  1.45, 1.36, 1.16 x
 //   4  the three parts of a number packed at once, not one after the other        1.54, 1.45, 1.25 x
 // Failed: pieces of 5 to 24 steps inside a strip: A comes from the third level then, whatever stays in L1.
-
 #pragma once
 
 #include <cstddef>
@@ -33,23 +31,23 @@ namespace hocket::kernels::packed_gemm::amx {
 
 /// Steps of a strip that stay in L1 while rows of A pass by: 32 of 48 KiB.
 inline constexpr std::size_t longest_piece = 16;
-/// Lines of memory that are asked for at every step.
-inline constexpr std::size_t split_lines_ahead = 12;
-inline constexpr std::size_t lines_ahead = 4;
+/// Lines of memory that are asked for at every step; split: a step takes six times as long and three times the strip.
+inline constexpr std::size_t lines_ahead = 4, split_lines_ahead = 12;
 
 HOCKET_AMX_BEGIN
 
-/// c (rows in two tiles or one, two tiles of columns) = or += steps [0, steps) of A and B. Bf16: f32, otherwise int32.
-template <bool Bf16, bool Both>
-HOCKET_ALWAYS_INLINE void block(std::size_t steps, const std::byte* a, std::size_t next_rows, const std::byte* b,
-                                std::byte* c, bool add, const std::byte* ahead) noexcept {
-  constexpr int row = 128;  // bytes of a row of c
+inline constexpr int row_of_c = 128;  // bytes
+
+// Tiles 0 to 3 are sums, (rows in two tiles or, unless Both, one; two tiles of columns); 4 and 5 hold A, 6 and 7 B.
+
+template <bool Both>
+HOCKET_ALWAYS_INLINE void begin_sums(const std::byte* c, bool add) noexcept {
   if (add) {
-    _tile_loadd(0, c, row);
-    _tile_loadd(1, c + 64, row);
+    _tile_loadd(0, c, row_of_c);
+    _tile_loadd(1, c + 64, row_of_c);
     if constexpr (Both) {
-      _tile_loadd(2, c + tile_rows * row, row);
-      _tile_loadd(3, c + tile_rows * row + 64, row);
+      _tile_loadd(2, c + tile_rows * row_of_c, row_of_c);
+      _tile_loadd(3, c + tile_rows * row_of_c + 64, row_of_c);
     }
   } else {
     _tile_zero(0);
@@ -59,34 +57,60 @@ HOCKET_ALWAYS_INLINE void block(std::size_t steps, const std::byte* a, std::size
       _tile_zero(3);
     }
   }
-  for (std::size_t s = 0; s < steps; ++s, a += tile_bytes, b += 2 * tile_bytes, ahead += lines_ahead * 64) {
-    for (std::size_t line = 0; line < lines_ahead; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
-    _tile_stream_loadd(4, a, 64);
-    if constexpr (Both) _tile_stream_loadd(5, a + next_rows, 64);
-    _tile_loadd(6, b, 64);
-    _tile_loadd(7, b + tile_bytes, 64);
-    if constexpr (Bf16) {
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_dpbf16ps(1, 4, 7);
-      if constexpr (Both) {
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-      }
-    } else {
-      _tile_dpbssd(0, 4, 6);
-      _tile_dpbssd(1, 4, 7);
-      if constexpr (Both) {
-        _tile_dpbssd(2, 5, 6);
-        _tile_dpbssd(3, 5, 7);
-      }
+}
+template <bool Both>
+HOCKET_ALWAYS_INLINE void store_sums(std::byte* c) noexcept {
+  _tile_stored(0, c, row_of_c);
+  _tile_stored(1, c + 64, row_of_c);
+  if constexpr (Both) {
+    _tile_stored(2, c + tile_rows * row_of_c, row_of_c);
+    _tile_stored(3, c + tile_rows * row_of_c + 64, row_of_c);
+  }
+}
+template <bool Both>
+HOCKET_ALWAYS_INLINE void load_left(const std::byte* a, std::size_t next_rows) noexcept {
+  _tile_stream_loadd(4, a, 64);
+  if constexpr (Both) _tile_stream_loadd(5, a + next_rows, 64);
+}
+HOCKET_ALWAYS_INLINE void load_right(const std::byte* b) noexcept {
+  _tile_loadd(6, b, 64);
+  _tile_loadd(7, b + tile_bytes, 64);
+}
+template <bool Bf16, bool Both>
+HOCKET_ALWAYS_INLINE void add_products() noexcept {
+  if constexpr (Bf16) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    if constexpr (Both) {
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
+  } else {
+    _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 4, 7);
+    if constexpr (Both) {
+      _tile_dpbssd(2, 5, 6);
+      _tile_dpbssd(3, 5, 7);
     }
   }
-  _tile_stored(0, c, row);
-  _tile_stored(1, c + 64, row);
-  if constexpr (Both) {
-    _tile_stored(2, c + tile_rows * row, row);
-    _tile_stored(3, c + tile_rows * row + 64, row);
+}
+template <std::size_t Lines>
+HOCKET_ALWAYS_INLINE void ask_for(const std::byte* ahead) noexcept {
+  for (std::size_t line = 0; line < Lines; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
+}
+
+/// c (rows in two tiles or one, two tiles of columns) = or += steps [0, steps) of A and B. Bf16: f32, otherwise int32.
+template <bool Bf16, bool Both>
+HOCKET_ALWAYS_INLINE void block(std::size_t steps, const std::byte* a, std::size_t next_rows, const std::byte* b,
+                                std::byte* c, bool add, const std::byte* ahead) noexcept {
+  begin_sums<Both>(c, add);
+  for (std::size_t s = 0; s < steps; ++s, a += tile_bytes, b += 2 * tile_bytes, ahead += lines_ahead * 64) {
+    ask_for<lines_ahead>(ahead);
+    load_left<Both>(a, next_rows);
+    load_right(b);
+    add_products<Bf16, Both>();
   }
+  store_sums<Both>(c);
 }
 
 /// c (rows, strip) = or += A B, A in tiles of `steps` steps. The tiles are configured.
@@ -100,7 +124,7 @@ void product(std::size_t rows, std::size_t steps, const void* a, const void* str
     const auto* const b = static_cast<const std::byte*>(strip) + s * 2 * tile_bytes;
     for (std::size_t t = 0; t < tiles; t += 2) {
       const auto* const left = static_cast<const std::byte*>(a) + (t * steps + s) * tile_bytes;
-      auto* const out = static_cast<std::byte*>(c) + t * tile_rows * 128;
+      auto* const out = static_cast<std::byte*>(c) + t * tile_rows * row_of_c;
       if (t + 1 < tiles)
         block<Bf16, true>(here, left, steps * tile_bytes, b, out, add || s > 0, ahead);
       else
@@ -110,65 +134,30 @@ void product(std::size_t rows, std::size_t steps, const void* a, const void* str
   }
 }
 
-/// The same for f32 in three parts (split).
+/// The same for f32 in three parts (split): of the nine products of parts the six that an f32 can tell, in an order in
+/// which few tiles are loaded twice.
 template <bool Both>
 HOCKET_ALWAYS_INLINE void split_block(std::size_t steps, const std::byte* a, std::size_t next_rows, const std::byte* b,
                                       std::byte* c, bool add, const std::byte* ahead) noexcept {
-  constexpr int row = 128;
   constexpr std::size_t a_part = tile_bytes, b_part = 2 * tile_bytes;
-  if (add) {
-    _tile_loadd(0, c, row);
-    _tile_loadd(1, c + 64, row);
-    if constexpr (Both) {
-      _tile_loadd(2, c + tile_rows * row, row);
-      _tile_loadd(3, c + tile_rows * row + 64, row);
-    }
-  } else {
-    _tile_zero(0);
-    _tile_zero(1);
-    if constexpr (Both) {
-      _tile_zero(2);
-      _tile_zero(3);
-    }
-  }
-#define HOCKET_LEFT(part)                       \
-  _tile_stream_loadd(4, a + (part)*a_part, 64); \
-  if constexpr (Both) _tile_stream_loadd(5, a + (part)*a_part + next_rows, 64)
-#define HOCKET_RIGHT(part)               \
-  _tile_loadd(6, b + (part)*b_part, 64); \
-  _tile_loadd(7, b + (part)*b_part + tile_bytes, 64)
-#define HOCKET_PRODUCTS()    \
-  _tile_dpbf16ps(0, 4, 6);   \
-  _tile_dpbf16ps(1, 4, 7);   \
-  if constexpr (Both) {      \
-    _tile_dpbf16ps(2, 5, 6); \
-    _tile_dpbf16ps(3, 5, 7); \
-  }
+  begin_sums<Both>(c, add);
   for (std::size_t s = 0; s < steps; ++s, a += 3 * a_part, b += 3 * b_part, ahead += split_lines_ahead * 64) {
-    for (std::size_t line = 0; line < split_lines_ahead; ++line) __builtin_prefetch(ahead + line * 64, 0, 2);
-    HOCKET_LEFT(0);
-    HOCKET_RIGHT(2);
-    HOCKET_PRODUCTS();
-    HOCKET_RIGHT(1);
-    HOCKET_PRODUCTS();
-    HOCKET_LEFT(1);
-    HOCKET_PRODUCTS();
-    HOCKET_RIGHT(0);
-    HOCKET_PRODUCTS();
-    HOCKET_LEFT(2);
-    HOCKET_PRODUCTS();
-    HOCKET_LEFT(0);
-    HOCKET_PRODUCTS();
+    ask_for<split_lines_ahead>(ahead);
+    load_left<Both>(a, next_rows);
+    load_right(b + 2 * b_part);
+    add_products<true, Both>();
+    load_right(b + b_part);
+    add_products<true, Both>();
+    load_left<Both>(a + a_part, next_rows);
+    add_products<true, Both>();
+    load_right(b);
+    add_products<true, Both>();
+    load_left<Both>(a + 2 * a_part, next_rows);
+    add_products<true, Both>();
+    load_left<Both>(a, next_rows);
+    add_products<true, Both>();
   }
-#undef HOCKET_LEFT
-#undef HOCKET_RIGHT
-#undef HOCKET_PRODUCTS
-  _tile_stored(0, c, row);
-  _tile_stored(1, c + 64, row);
-  if constexpr (Both) {
-    _tile_stored(2, c + tile_rows * row, row);
-    _tile_stored(3, c + tile_rows * row + 64, row);
-  }
+  store_sums<Both>(c);
 }
 /// `apart`: tiles from one 16 rows of A to the next.
 inline void product_split(std::size_t rows, std::size_t steps, const std::byte* a, std::size_t apart,
@@ -176,7 +165,7 @@ inline void product_split(std::size_t rows, std::size_t steps, const std::byte* 
   const std::size_t tiles = (rows + tile_rows - 1) / tile_rows;
   for (std::size_t t = 0; t < tiles; t += 2, ahead += steps * split_lines_ahead * 64) {
     const std::byte* const left = a + t * apart * tile_bytes;
-    auto* const out = static_cast<std::byte*>(c) + t * tile_rows * 128;
+    auto* const out = static_cast<std::byte*>(c) + t * tile_rows * row_of_c;
     if (t + 1 < tiles)
       split_block<true>(steps, left, apart * tile_bytes, strip, out, add, ahead);
     else

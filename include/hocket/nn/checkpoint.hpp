@@ -13,7 +13,6 @@
 #include <string_view>
 #include <system_error>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include <hocket/core/tensor.hpp>
@@ -113,7 +112,7 @@ void save_checkpoint(const std::filesystem::path& path, training_run<T> run) {
     notes.push_back({std::string(key), text(n)});
   });
   std::vector<io::tensor_bytes> arrays;
-  const auto& slots = std::as_const(run.update).slots();
+  const auto& slots = run.update.slots();
   detail::visit_arrays(run, slots, [&](const std::string& name, const T* data, std::size_t rows, std::size_t columns) {
     arrays.push_back(io::named_tensor(name, view<const T, 2>(data, {rows, columns})));
   });
@@ -148,7 +147,7 @@ void load_checkpoint(const std::filesystem::path& path, training_run<T> run) {
   expects(note("optimizer") == to_text(run.update.options()), errc::bad_file, path.string(), ": it was written with ",
           note("optimizer"), "; this run has ", to_text(run.update.options()));
   std::size_t arrays = 0;
-  const auto& slots = std::as_const(run.update).slots();
+  const auto& slots = run.update.slots();
   detail::visit_arrays(run, slots, [&](const std::string& name, const T*, std::size_t rows, std::size_t columns) {
     file.require_extents(file.info(name), shape<2>{rows, columns});
     file.template as_view<T, 2>(name);

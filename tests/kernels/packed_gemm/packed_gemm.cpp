@@ -22,15 +22,6 @@ using hocket::view;
 namespace packed_gemm = hocket::kernels::packed_gemm;
 using packed_gemm::precision;
 
-/// Runs a scope with or without the matrix unit.
-class on_unit {
- public:
-  explicit on_unit(hocket::matrix_unit unit) { hocket::limit_matrix_unit(unit); }
-  ~on_unit() { hocket::limit_matrix_unit(hocket::matrix_unit::amx); }
-  on_unit(const on_unit&) = delete;
-  on_unit& operator=(const on_unit&) = delete;
-};
-
 /// f() on every instruction set, and once more on the best one without the matrix unit.
 template <class F>
 void on_every_machine(F&& f) {
@@ -38,7 +29,7 @@ void on_every_machine(F&& f) {
     const hocket::tests::on_isa guard(set);
     f();
   }
-  const on_unit none(hocket::matrix_unit::none);
+  const hocket::tests::on_unit none(hocket::matrix_unit::none);
   f();
 }
 
