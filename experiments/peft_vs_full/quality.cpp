@@ -42,8 +42,8 @@ measure::protocol protocol_of(const sentiment_task& task) {
       "A fixed split by a hash of the unit: 20 % test, 10 % validation (of which 600 sentences choose), the rest for "
       "training. Below 100 % each seed draws its own training sentences, so the interval over seeds holds that too.",
       "Each method is trained at three learning rates with each seed; the best on validation sentences is tested.",
-      "Trained in bf16 products with f32 weights; batch 32, AdamW, linear decay; the embeddings are pooled by their "
-      "mean.",
+      "Trained in bf16 products with f32 weights; batches of 32 drawn at random, AdamW, linear decay; the embeddings "
+      "are pooled by their mean.",
       "Forgetting: a logistic regression tells the four domains apart by the untrained model's embeddings; how many "
       "points of its accuracy on test sentences are lost when it reads the trained model's instead.",
       "Peak memory is that of the case's process, which holds the model and two runs.",

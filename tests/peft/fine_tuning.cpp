@@ -1,4 +1,6 @@
 // The training loop: same bits whatever the threads, resumed runs, what epochs keep, what is refused.
+#include <algorithm>
+#include <array>
 #include <filesystem>
 
 #include <unistd.h>
@@ -143,6 +145,33 @@ TEST_CASE("a run learns, scores come in the texts' order, the best epoch is kept
                             (1 + max_abs(all.logits.data(), all.logits.size()))));
   }
   CHECK(scorer({}).logits.extent(0) == 0);
+}
+
+TEST_CASE("every epoch draws its batches anew, of texts of any length", "[peft][fine_tuning]") {
+  const nn::encoder_config config = small_config();
+  peft::classified_texts texts;  // no two of one length: sorted by it they would make the same batches every time
+  for (std::uint32_t length = 1; length <= 12; ++length) {
+    texts.ids.emplace_back(length, length);
+    texts.labels.push_back(length % 2);
+  }
+  nn::parameter_set<float> weights;
+  make_small(weights, config, two);
+  auto how = settings(2);
+  how.batch = 3;
+  how.learning_rate = 0;  // a batch's loss says which texts it holds
+  how.model_dropout = 0;
+  peft::fine_tuning<float> run(config, two, weights, peft::full{}, texts, how);
+  std::array<std::vector<double>, 2> losses;
+  while (!run.done()) {
+    const std::size_t epoch = run.epochs();
+    losses[epoch].push_back(run.step());
+  }
+  for (auto& each : losses) std::sort(each.begin(), each.end());
+  REQUIRE(losses[0].size() == 4);
+  REQUIRE(losses[1].size() == 4);
+  double largest = 0;
+  for (std::size_t i = 0; i < 4; ++i) largest = std::max(largest, std::abs(losses[0][i] - losses[1][i]));
+  CHECK(largest > 1e-4);
 }
 
 TEST_CASE("scores know no dropout, whatever the method trains with", "[peft][fine_tuning]") {

@@ -345,6 +345,7 @@ class fine_tuning {
   void plan() {
     texts::batch_options how;
     how.rows = settings_.batch;
+    how.by_length = false;  // packed texts gain nothing by it, and few batches would be the same ones every epoch
     how.shuffle = true;
     how.seed = settings_.seed;
     how.epoch = planned_ = sampler_.epoch();
