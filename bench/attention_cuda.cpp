@@ -10,8 +10,8 @@ namespace {
 namespace attention = hocket::kernels::attention;
 
 const bool registered = hocket::bench::register_operation([] {
-  for (const std::size_t rows : {512, 2048})
-    for (const std::size_t width : {32, 64, 128}) {
+  for (const std::size_t rows : {512u, 2048u})
+    for (const std::size_t width : {32u, 64u, 128u}) {
       const std::size_t batch = 8, heads = 16;
       const attention::shape s{batch, heads, heads, rows, rows, width, 0};
       const std::string shape = hocket::text("B=", batch, "/H=", heads, "/T=", rows, "/D=", width);

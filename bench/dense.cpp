@@ -65,7 +65,7 @@ ready prepare(const dense::dense_arm<T>& arm, const dense::problem& p) {
 
 template <class T>
 void add_arms() {
-  for (const std::size_t n : {32, 64, 128, 256, 512})
+  for (const std::size_t n : {32u, 64u, 128u, 256u, 512u})
     for (const auto& arm : dense::arms<T>())
       if (const dense::problem p{n, n}; arm.accepts(p) && arm.run.eigen != nullptr)
         hocket::bench::subjects().push_back({"dense", hocket::text("eigen/n=", n, "/k=", std::min(leading, n)),

@@ -67,7 +67,7 @@ ready prepare(const fft::fft_arm<T>& arm, const fft::shape& s) {
 template <class T>
 void add_arms() {
   for (const fft::kind what : {fft::kind::real_forward, fft::kind::real_inverse, fft::kind::complex_forward})
-    for (const std::size_t n : {400, 512, 1000, 1009, 1024, 2048}) {
+    for (const std::size_t n : {400u, 512u, 1000u, 1009u, 1024u, 2048u}) {
       const fft::shape s{what, n, batch};
       hocket::bench::add_arms("fft", hocket::text(name_of(what), "/n=", n, "/batch=", batch), fft::arms<T>(), s,
                               static_cast<double>(batch), "transforms",

@@ -61,7 +61,7 @@ void add_arms() {
 
 /// The CUDA kernels and cuBLAS on squares; A and B in the kernel's type, C in f32.
 void add_cuda() {
-  for (const std::size_t n : {256, 512, 1024, 4096}) {
+  for (const std::size_t n : {256u, 512u, 1024u, 4096u}) {
     const std::string shape = hocket::text("m=", n, "/n=", n, "/k=", n);
     const hocket::bench::dimensions sizes{{"m", n}, {"n", n}, {"k", n}, {"count", 1}};
     const auto work = [n](std::size_t element) {

@@ -37,7 +37,7 @@ class arm {
 /// The nearest even length whose odd part is a product of 3, 5 and 7: a transform of that length is cheap.
 inline std::size_t cheap_length(double wanted) {
   const auto cheap = [](std::size_t n) {
-    for (const std::size_t factor : {2, 3, 5, 7})
+    for (const std::size_t factor : {2u, 3u, 5u, 7u})
       while (n % factor == 0) n /= factor;
     return n == 1;
   };

@@ -146,13 +146,13 @@ void run_speed(case_run& run) {
   std::vector<measure::timed_arm> arms;
   std::vector<std::shared_ptr<embedding_tape>> tapes;
   std::vector<double> peaks;
-  for (const auto& [precision, name] : enum_names<embed_precision>::values) {
+  for (const auto& each : enum_names<embed_precision>::values) {
+    const embed_precision precision = each.first;
     peaks.push_back(peak_bytes_of([&] { make(precision)->run(batch.ids, batch.lengths); }));
     const std::shared_ptr<embedding_tape> tape = make(precision);
     tapes.push_back(tape);
     measure::timed_arm arm;
-    arm.name = name;
-    arm.dtype = name;
+    arm.name = arm.dtype = each.second;
     arm.threads = device.threads;
     arm.run = [tape, &batch] { tape->run(batch.ids, batch.lengths); };
     arm.check = [tape, &batch, &reference, least = least_cosine(precision)] {

@@ -36,7 +36,7 @@ class stop_signals {
     stop_asked = 0;
     struct sigaction ours {};
     ours.sa_handler = [](int) { stop_asked = 1; };
-    ours.sa_flags = SA_RESETHAND;  // a second one ends the program at once
+    ours.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one ends the program at once
     sigaction(SIGINT, &ours, &before_[0]);
     sigaction(SIGTERM, &ours, &before_[1]);
   }
@@ -171,7 +171,8 @@ std::string table_of(const description& rows) {
 void require_same_run(const fs::path& folder, const description& ours) {
   const io::tsv_table stored = io::read_tsv(folder / "settings.tsv");
   std::string differences;
-  for (const auto& [key, value] : ours) {
+  for (const auto& [name, value] : ours) {
+    const std::string& key = name;  // OpenMP's lambdas take no structured binding
     const auto row = std::find_if(stored.rows.begin(), stored.rows.end(), [&](const auto& r) { return r[0] == key; });
     const std::string before = row == stored.rows.end() ? "not there" : (*row)[1];
     if (before != value) differences += text(differences.empty() ? "" : "; ", key, " was ", before, " and is ", value);

@@ -325,7 +325,7 @@ void run_method(case_run& run, const workplace& here, const arm& a) {
 std::vector<sentiment_task> tasks_of(const run_options& options) {
   if (options.quick) return {{1, ""}};
   std::vector<sentiment_task> tasks;
-  for (const std::size_t per_cent : {1, 10, 100}) tasks.push_back({per_cent, ""});
+  for (const std::size_t per_cent : {1u, 10u, 100u}) tasks.push_back({per_cent, ""});
   for (const auto domain : domains) tasks.push_back({10, std::string(domain)});
   return tasks;
 }

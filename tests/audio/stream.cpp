@@ -133,7 +133,8 @@ TEST_CASE("a stream is bit-identical to the whole clip, f64", "[audio][stream]")
 }
 
 TEST_CASE("a stream of a clip shorter than its padding", "[audio][stream]") {
-  for (const std::size_t samples : {0, 1, 2, 3, 50, 127, 128, 129, 199, 200, 201, 256, 257, 399, 400, 401, 512})
+  for (const std::size_t samples :
+       {0u, 1u, 2u, 3u, 50u, 127u, 128u, 129u, 199u, 200u, 201u, 256u, 257u, 399u, 400u, 401u, 512u})
     any_chunking_gives_the_same_bits<float>(samples);
 }
 

@@ -162,7 +162,7 @@ value attend(tape<double>& t, world& w, bool packed, bool prefix, bias added, co
 TEST_CASE("gradients of attention", "[gradients]") {
   for (const bool packed : {true, false})
     for (const bool prefix : {true, false})
-      for (const std::size_t kv_heads : {4, 2, 1})
+      for (const std::size_t kv_heads : {4u, 2u, 1u})
         for (const double dropout : {0.0, 0.3}) {
           nn::attention_options options{4, prefix != packed};
           options.kv_heads = kv_heads;
@@ -173,7 +173,7 @@ TEST_CASE("gradients of attention", "[gradients]") {
               [&](tape<double>& t, world& w) { return attend(t, w, packed, prefix, bias::none, options); }, 24);
         }
   for (const bias added : {bias::one, bias::by_head, bias::by_item, bias::by_both})
-    for (const std::size_t window : {0, 3}) {
+    for (const std::size_t window : {0u, 3u}) {
       nn::attention_options options{2, false, window};
       options.dropout = window ? 0.2 : 0.0;
       check_gradients(

@@ -82,7 +82,7 @@ TEST_CASE("runs give the same bits for any number of threads, whole or resumed a
     INFO(name);
     const auto whole = trained(method, texts, cpu{1});
     CHECK(same_bits(whole, trained(method, texts, cpu{2})));
-    for (const std::size_t pause : {1, 4, 5, 9, 14}) {
+    for (const std::size_t pause : {1u, 4u, 5u, 9u, 14u}) {
       INFO("paused after step " << pause);
       CHECK(same_bits(whole, trained(method, texts, cpu{1}, pause)));
     }
@@ -137,7 +137,7 @@ TEST_CASE("a run learns, scores come in the texts' order, the best epoch is kept
   CHECK(accuracy() == run.best_metric());
   const auto all = scorer(texts.ids, true);
   CHECK(all.pooled.extent(1) == config.hidden_size);
-  for (const std::size_t one : {0, 7, 39}) {  // a text by itself
+  for (const std::size_t one : {0u, 7u, 39u}) {  // a text by itself
     const auto alone = scorer({texts.ids[one]});
     for (std::size_t k = 0; k < 2; ++k)
       CHECK(std::abs(alone.logits.data()[k] - all.logits.data()[2 * one + k]) <=

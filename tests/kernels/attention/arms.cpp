@@ -154,7 +154,7 @@ TEMPLATE_TEST_CASE("a long row loses nothing while its maximum stays", "[attenti
 }
 
 TEST_CASE("memory of attention grows with the length, not with its square", "[attention]") {
-  for (const std::size_t heads : {8, 1})  // of one head the keys are cut, and each part keeps its share of dq
+  for (const std::size_t heads : {8u, 1u})  // of one head the keys are cut, and each part keeps its share of dq
     for (const bool backward : {false, true}) {
       const auto elements = [&](std::size_t length) {
         const attention::shape s{1, heads, heads, length, length, 64, 0};
@@ -175,9 +175,9 @@ TEMPLATE_TEST_CASE("attention across many blocks: what a call of several tiles o
 
 TEMPLATE_TEST_CASE("a workspace of attention serves every smaller batch", "[attention]", float, bf16) {
   for (const auto& arm : attention::arms<TestType>())
-    for (const std::size_t kv_heads : {1, 2, 3})
-      for (const std::size_t items : {1, 2, 5, 9})
-        for (const std::size_t rows : {1, 40, 300}) {
+    for (const std::size_t kv_heads : {1u, 2u, 3u})
+      for (const std::size_t items : {1u, 2u, 5u, 9u})
+        for (const std::size_t rows : {1u, 40u, 300u}) {
           const attention::shape s{items, 6, kv_heads, rows, rows, 20, 3};
           for (const std::size_t fewer : {std::size_t{1}, items / 2 + 1, items})
             for (const std::size_t shorter : {std::size_t{1}, rows / 3 + 1, rows}) {

@@ -47,8 +47,8 @@ TEMPLATE_TEST_CASE("covariance: every arm keeps its promise", "[covariance]", fl
   for (const isa level : tests::machine_sets()) {
     const tests::on_isa guard(level);
     for (const auto& arm : covariance::arms<TestType>())
-      for (const std::size_t d : {0, 1, 2, 15, 16, 17, 31, 32, 33, 63, 65, 100, 130})
-        for (const std::size_t n : {0, 1, 3, 4, 5, 239, 240, 241, 487}) {
+      for (const std::size_t d : {0u, 1u, 2u, 15u, 16u, 17u, 31u, 32u, 33u, 63u, 65u, 100u, 130u})
+        for (const std::size_t n : {0u, 1u, 3u, 4u, 5u, 239u, 240u, 241u, 487u}) {
           const covariance::problem p{n, d};
           const comparison result = run<TestType>(arm, p);
           CAPTURE(arm.name, name_of(best_isa()), n, d);

@@ -19,7 +19,7 @@ TEMPLATE_TEST_CASE("our eigensolver converges whatever the spectrum", "[kernels]
   for (const isa level : tests::machine_sets()) {
     const tests::on_isa guard(level);
     for (const spectrum kind : {spectrum::low_rank, spectrum::steep, spectrum::two_levels})
-      for (const std::size_t n : {2, 3, 33, 90, 200}) {
+      for (const std::size_t n : {2u, 3u, 33u, 90u, 200u}) {
         INFO("n = " << n << ", spectrum " << static_cast<int>(kind) << ", " << std::string(name_of(level)));
         philox random(n, 5);
         std::vector<double> factor(n * n), exact(n * n);

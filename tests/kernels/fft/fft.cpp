@@ -9,6 +9,7 @@
 #include <hocket/core/rng.hpp>
 #include <hocket/core/tolerance.hpp>
 #include <hocket/kernels/fft/arms.hpp>
+#include <hocket/kernels/fft/engine.hpp>
 #include <hocket/kernels/fft/reference.hpp>
 
 #include "catch.hpp"

@@ -12,7 +12,7 @@ namespace steps = kernels::optimizer_step;
 using cuda_host::check_in_every_order;
 
 TEST_CASE("Adam and AdamW on CUDA keep their promise in every order, bit for bit", "[optimizer_step][cuda_host]") {
-  for (const std::size_t n : {1, 255, 256, 257, 700})
+  for (const std::size_t n : {1u, 255u, 256u, 257u, 700u})
     for (const bool decoupled : {false, true})
       for (const double decay : {0.0, 0.1})
         check_in_every_order(text(n, decoupled ? " decoupled" : "", " decay ", decay), [&](const cuda_on_host& d) {
@@ -21,7 +21,7 @@ TEST_CASE("Adam and AdamW on CUDA keep their promise in every order, bit for bit
 }
 
 TEST_CASE("SGD on CUDA keeps its promise in every order, bit for bit", "[optimizer_step][cuda_host]") {
-  for (const std::size_t n : {1, 255, 256, 257})
+  for (const std::size_t n : {1u, 255u, 256u, 257u})
     for (const double momentum : {0.0, 0.9})
       for (const bool nesterov : {false, true})
         check_in_every_order(text(n, " momentum ", momentum, nesterov ? " nesterov" : ""), [&](const cuda_on_host& d) {
@@ -31,7 +31,7 @@ TEST_CASE("SGD on CUDA keeps its promise in every order, bit for bit", "[optimiz
 
 TEST_CASE("the norm of a gradient on CUDA is exact to f64, in one block and in several",
           "[optimizer_step][cuda_host]") {
-  for (const std::size_t n : {0, 1, 31, 255, 256, 257, 4095, 4096, 4097, 9001})
+  for (const std::size_t n : {0u, 1u, 31u, 255u, 256u, 257u, 4095u, 4096u, 4097u, 9001u})
     check_in_every_order(text(n), [&](const cuda_on_host& d) { return bench::prepare_squares(d, n); });
 }
 

@@ -140,7 +140,7 @@ void check_blocks(precision p) {
     const auto result = hocket::compare(one.data(), expected.data(), one.size(), bound_of(p, a, whole, 1));
     INFO(hocket::name_of(p) << (forward ? " forward: " : " backward: ") << result.message());
     CHECK(result.ok);
-    for (const std::size_t height : {1, 13, 16, 60}) {
+    for (const std::size_t height : {1u, 13u, 16u, 60u}) {
       const auto cut = in_blocks<T>(p, a, parts, forward, n, height);
       CHECK(std::memcmp(cut.data(), one.data(), one.size() * sizeof(T)) == 0);
     }
@@ -210,9 +210,9 @@ TEMPLATE_TEST_CASE("pieces of B that fill a part of their lines, times a factor"
 
 TEMPLATE_TEST_CASE("sums of outer products", "[packed_gemm]", float, double) {
   using T = TestType;
-  for (const std::size_t m : {0, 1, 3, 8, 13, 16})
-    for (const std::size_t n : {0, 1, 15, 32, 33, 70})
-      for (const std::size_t rows : {0, 1, 37})
+  for (const std::size_t m : {0u, 1u, 3u, 8u, 13u, 16u})
+    for (const std::size_t n : {0u, 1u, 15u, 32u, 33u, 70u})
+      for (const std::size_t rows : {0u, 1u, 37u})
         on_every_machine([&] {
           const auto a = random_matrix<T>(rows, m + 2, 1), b = random_matrix<T>(rows, n + 3, 2);
           auto c = random_matrix<T>(m, n + 1, 3);
@@ -259,7 +259,7 @@ TEST_CASE("NaN and infinity reach the result", "[packed_gemm]") {
 
 TEST_CASE("f32 in three parts of bf16 is as exact as f32, also near the ends of its range", "[packed_gemm]") {
   const std::size_t m = 33, n = 40;
-  for (const std::size_t k : {1, 36, 384, 1000}) {
+  for (const std::size_t k : {1u, 36u, 384u, 1000u}) {
     const auto random = [&](std::size_t rows, std::uint64_t seed) {
       hocket::tensor<float> x({rows, k});
       const hocket::philox draws(seed);

@@ -237,6 +237,6 @@ void check_native(std::size_t k, std::size_t n) {
 }  // namespace
 
 TEMPLATE_TEST_CASE("one matrix in strips, and turned, in its own precision", "[packed_gemm]", float, double) {
-  for (const std::size_t k : {0, 1, 15, 16, 17, 33, 70})
-    for (const std::size_t n : {1, 7, 16, 31, 32, 33, 65}) check_native<TestType>(k, n);
+  for (const std::size_t k : {0u, 1u, 15u, 16u, 17u, 33u, 70u})
+    for (const std::size_t n : {1u, 7u, 16u, 31u, 32u, 33u, 65u}) check_native<TestType>(k, n);
 }
