@@ -136,7 +136,8 @@ def precision_verdicts(record_set, boards):
         slower = [where for where, g in gains[best] if g[1] <= 1]
         pair = pairs[best]
         quality = {
-            "equivalent": "its embeddings are equivalent to f32's within %s points of accuracy" % fmt.points(pair.margin, 0),
+            "equivalent": "its embeddings are equivalent to f32's within %s of accuracy"
+            % fmt.plural(fmt.points(pair.margin, 0), "point"),
             "better": "its embeddings classify better than f32's",
         }.get(pair.verdict, "no difference in accuracy to f32 was resolved")
         cosine = next((b.arms[best].metrics.get("smallest_cosine") for b in mine if best in b.arms), None)

@@ -23,11 +23,11 @@ def comparison_sentence(one, metric, unit):
         first, second = (a, b) if one.verdict == "better" else (b, a)
         return "**%s** beats **%s** by %s, Holm %s." % (first, second, shown, fmt.p_value(one.holm_p))
     if one.verdict == "equivalent":
-        return "**%s** and **%s** are equivalent in %s within %s points: they differ by %s." % (
+        return "**%s** and **%s** are equivalent in %s within %s: they differ by %s." % (
             a,
             b,
             metric,
-            fmt.points(one.margin, 0),
+            fmt.plural(fmt.points(one.margin, 0), "point"),
             shown,
         )
     return "no difference between **%s** and **%s** could be resolved: %s, Holm %s; these %s can resolve %s points." % (
