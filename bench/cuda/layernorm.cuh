@@ -85,7 +85,8 @@ ready prepare_layernorm_of(const Device& device, const cuda_kernel& kernel, cons
   }
   if (backward) {  // column sums of `rows` terms of at most spread x max |dy|, in trees over tiles
     const double depth = forward_units + static_cast<double>(layernorm::gpu::row_tiles(rows));
-    const std::vector<float> our_gain = with->dgain.download(), our_bias = with->dbias.download();
+    const std::vector<float> our_gain = with->dgain.download();
+    const std::vector<float> our_bias = kind == norm::layer ? with->dbias.download() : std::vector<float>();
     for (std::size_t c = 0; c < columns; ++c) {
       made.check.add(std::abs(static_cast<double>(our_gain[c]) - dgain[c]),
                      rounding<float>(depth * static_cast<double>(rows) * d * widest));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -85,20 +86,34 @@ inline std::size_t second_level_bytes(const cuda&) {
 }
 #endif
 
+/// Memory of twice the second-level cache, one for all arms of a device that live.
+template <CudaDevice Device>
+std::shared_ptr<device_buffer<unsigned char, Device>> cache_flush(const Device& device) {
+  static std::mutex one_at_a_time;
+  static std::weak_ptr<device_buffer<unsigned char, Device>> shared;
+  const std::lock_guard lock(one_at_a_time);
+  auto flush = shared.lock();
+  if (!flush) {
+    flush = std::make_shared<device_buffer<unsigned char, Device>>(device, "bench: cache flush",
+                                                                   2 * second_level_bytes(device));
+    shared = flush;
+  }
+  return flush;
+}
+
 /// Seconds of one run by events, after memory of twice the second-level cache was written: every run finds its inputs
 /// in memory, none in a cache.
 template <CudaDevice Device>
 std::function<double()> timed_on(const Device& device, std::function<void()> run) {
   struct clock {
-    explicit clock(const Device& on)
-        : device(on), start(on), stop(on), flushed(on, "bench: cache flush", 2 * second_level_bytes(on)) {}
+    explicit clock(const Device& on) : device(on), start(on), stop(on), flushed(cache_flush(on)) {}
     Device device;
     device_event<Device> start, stop;
-    device_buffer<unsigned char, Device> flushed;
+    std::shared_ptr<device_buffer<unsigned char, Device>> flushed;
   };
   const auto by = std::make_shared<clock>(device);
   return [by, run = std::move(run)] {
-    by->flushed.fill_zero();
+    by->flushed->fill_zero();
     by->start.record(by->device);
     run();
     by->stop.record(by->device);

@@ -10,10 +10,12 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +29,7 @@
 
 #include "bench/support/bench.hpp"
 #include "bench/support/cuda.hpp"
+#include "bench/support/side_by_side.hpp"
 
 namespace hocket::bench {
 
@@ -89,20 +92,33 @@ class keeping_reporter final : public benchmark::ConsoleReporter {
   outcomes& kept_;
 };
 
+/// Inputs, one run, the comparison; once.
+void prepare(const subject& s, std::optional<ready>& prepared, outcome& kept) {
+  if (prepared || !kept.problem.empty()) return;
+  try {
+    prepared = s.prepare();
+    if (!prepared->check.ok || prepared->check.count == 0) kept.problem = prepared->check.message();
+  } catch (const std::exception& failure) {
+    kept.problem = failure.what();
+  }
+}
+
+/// Whether --benchmark_filter leaves the subject in.
+bool is_asked_for(const std::string& name) {
+  std::string filter = benchmark::GetBenchmarkFilter();
+  if (filter.empty() || filter == "all") return true;
+  const bool negative = filter.front() == '-';
+  if (negative) filter.erase(0, 1);
+  return std::regex_search(name, std::regex(filter, std::regex::extended)) != negative;
+}
+
 void run_subject(benchmark::State& state, const subject& s, std::optional<ready>& prepared, outcome& kept) {
   if (!s.not_run.empty()) {
     kept.not_run = s.not_run;
     state.SkipWithError("not run");
     return;
   }
-  if (!prepared && kept.problem.empty()) {
-    try {
-      prepared = s.prepare();
-      if (!prepared->check.ok || prepared->check.count == 0) kept.problem = prepared->check.message();
-    } catch (const std::exception& failure) {
-      kept.problem = failure.what();
-    }
-  }
+  prepare(s, prepared, kept);
   if (!kept.problem.empty()) {
     state.SkipWithError(kept.problem.c_str());
     return;
@@ -219,16 +235,24 @@ int run_all(int argc, char** argv) {
 
   for (const auto add : operations()) add();  // now that every vendor header has registered its engine
   outcomes kept;
+  std::vector<std::function<void()>> ahead;  // references of arms on a device take minutes one after the other
   for (const subject& s : subjects()) {
     auto prepared = std::make_shared<std::optional<ready>>();
     auto* made = benchmark::RegisterBenchmark(name_of(s).c_str(), [&s, prepared, &kept](benchmark::State& state) {
       run_subject(state, s, *prepared, kept[name_of(s)]);
     });
-    if (s.backend == "cuda")
+    if (s.backend == "cuda") {
       made->UseManualTime();
-    else
+      if (s.not_run.empty() && is_asked_for(name_of(s) + "/manual_time"))
+        ahead.push_back([&s, prepared, one = &kept[name_of(s)]] { prepare(s, *prepared, *one); });
+    } else {
       made->UseRealTime();
+    }
   }
+  const bool only_names = std::any_of(flags.begin(), flags.end(), [](const std::string& flag) {
+    return flag == "--benchmark_list_tests" || flag == "--benchmark_list_tests=true";
+  });
+  if (!only_names) side_by_side(ahead.size(), [&](std::size_t i) { ahead[i](); });
   keeping_reporter reporter(kept);
   benchmark::RunSpecifiedBenchmarks(&reporter);
   if (!results.empty()) write_records(results, kept, command);

@@ -101,7 +101,7 @@ def setup(options):
 
 
 def on_gpu(options):
-    return gpu_day.run(options.results.resolve())
+    return gpu_day.run(options.results.resolve(), options.programs and options.programs.resolve())
 
 
 def test(options):
@@ -133,6 +133,7 @@ def parser():
     sub.add_argument("--full", action="store_true", help="and the long ones: fuzzing, sanitizers, clang, every instruction set")
     sub = verb("gpu-day", on_gpu, "on a machine with a GPU: check every CUDA kernel on it, time the arms, write the records")
     sub.add_argument("--results", type=Path, default=ROOT / "reports" / "published", metavar="DIR")
+    sub.add_argument("--programs", type=Path, metavar="DIR", help="hocket_cuda_check and hocket_bench, built elsewhere")
     verb("fetch", fetch, "fetch data sets: [NAME...] [--list] [--check] [--from DIR]", passes_on=True)
     verb("compare", compare, "time one case beside another library: --list | CASE [--json]", passes_on=True)
     verb("setup", setup, "install what is missing and configure")

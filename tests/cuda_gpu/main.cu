@@ -9,9 +9,11 @@
 #include <exception>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <hocket/core/cuda/runtime.hpp>
 
+#include "bench/support/side_by_side.hpp"
 #include "cuda_gpu/room.hpp"
 
 using namespace hocket;
@@ -24,23 +26,26 @@ std::string joined(const std::vector<std::string>& names) {
   return out;
 }
 
-/// Whether the arm was right at these sizes.
-bool check(const gpu_tests::room<cuda>& room, const bench::cuda_kernel& kernel, const bench::dimensions& sizes) {
-  const std::vector<std::string> launches = room.launches(kernel, sizes);
-  if (launches.empty()) return true;
-  std::string verdict, message;
-  comparison result;
+/// One arm at one size, and what became of it.
+struct trial {
+  const gpu_tests::room<cuda>* room;
+  bench::cuda_kernel kernel;
+  bench::dimensions sizes;
+  std::string launches, verdict = "error", message;
+  std::size_t count = 0;
+  double units = 0;
+};
+
+void run(trial& t) {
   try {
-    result = room.prepare(cuda{}, kernel, sizes).check;
-    verdict = result.ok && result.count > 0 ? "ok" : "FAILED";
-    message = result.message();
+    const comparison result = t.room->prepare(cuda{}, t.kernel, t.sizes).check;
+    t.verdict = result.ok && result.count > 0 ? "ok" : "FAILED";
+    t.message = result.message();
+    t.count = result.count;
+    t.units = result.max_units;
   } catch (const std::exception& failure) {
-    verdict = "error";
-    message = failure.what();
+    t.message = failure.what();
   }
-  std::printf("%s\t%s\t%zu\t%.3g\t%s\t%s\n", joined(launches).c_str(), bench::to_text(sizes).c_str(), result.count,
-              result.max_units, verdict.c_str(), message.c_str());
-  return verdict == "ok";
 }
 
 int run_all(bool small) {
@@ -51,13 +56,22 @@ int run_all(bool small) {
   check_cuda(cudaDriverGetVersion(&driver), "cudaDriverGetVersion");
   std::printf("device\t%s\tsm_%d%d\t%d.%d\n", device.name, device.major, device.minor, driver / 1000,
               driver % 1000 / 10);
-  bool right = true;
+  std::vector<trial> trials;
   for (const auto& room : gpu_tests::rooms())
-    for (const bench::cuda_kernel& kernel : room.arms()) {
-      for (const auto& sizes : room.sizes) right = check(room, kernel, sizes) && right;
-      if (small) continue;
-      for (const auto& sizes : room.large_sizes) right = check(room, kernel, sizes) && right;
-    }
+    for (const bench::cuda_kernel& kernel : room.arms())
+      for (const auto* list : {&room.sizes, &room.large_sizes}) {
+        if (small && list == &room.large_sizes) continue;
+        for (const auto& sizes : *list)
+          if (const auto launches = room.launches(kernel, sizes); !launches.empty())
+            trials.push_back({&room, kernel, sizes, joined(launches)});
+      }
+  bench::side_by_side(trials.size(), [&](std::size_t i) { run(trials[i]); });  // references take longer than kernels
+  bool right = true;
+  for (const trial& t : trials) {
+    std::printf("%s\t%s\t%zu\t%.3g\t%s\t%s\n", t.launches.c_str(), bench::to_text(t.sizes).c_str(), t.count, t.units,
+                t.verdict.c_str(), t.message.c_str());
+    right = right && t.verdict == "ok";
+  }
   return right ? 0 : 1;
 }
 

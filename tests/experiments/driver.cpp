@@ -364,6 +364,13 @@ TEST_CASE("validate tells unreadable from invalid", "[experiments][driver]") {
   CHECK(toy(folder, {"validate", "results", "one.json"}).code == 1);
 }
 
+TEST_CASE("the published records hold what their keys say", "[experiments][driver]") {
+  const scratch folder;
+  const auto checked = toy(folder, {"validate", HOCKET_SOURCE_DIR "/reports/published"});
+  INFO(checked.out << checked.err);
+  CHECK(checked.code == 0);
+}
+
 TEST_CASE("own verbs, help and version", "[experiments][driver]") {
   const scratch folder;
   const auto twice = toy(folder, {"double", "21"});

@@ -121,11 +121,9 @@ class WithStandIns(unittest.TestCase):
             program(tools / "compute-sanitizer", "========= ERROR SUMMARY: 0 errors")
             out = io.StringIO()
             with mock.patch.object(gpu_day, "device", return_value={"name": "NVIDIA Example", "capability": "80"}), \
-                    mock.patch.object(gpu_day, "nvcc", return_value="nvcc"), \
-                    mock.patch.object(gpu_day, "build_programs", return_value=tools), \
                     mock.patch.object(gpu_day.build, "LOGS", tools / "logs"), \
                     mock.patch.dict(os.environ, {"PATH": f"{folder}:{os.environ['PATH']}"}), contextlib.redirect_stdout(out):
-                code = gpu_day.run(results)
+                code = gpu_day.run(results, tools)
             records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (results / "gpu_day").glob("*.json")}
             return code, out.getvalue(), {record["kind"]: record for record in records.values()}
 
