@@ -90,7 +90,7 @@ def check_rows(text):
 
 def sanitizer_errors(text):
     """How many errors compute-sanitizer counted; None when its summary is not there."""
-    found = re.findall(r"ERROR SUMMARY: (\d+) error", text) + re.findall(r"RACECHECK SUMMARY: (\d+) hazard", text)
+    found = re.findall(r"ERROR SUMMARY: (\d+) errors?$", text, re.M) + re.findall(r"RACECHECK SUMMARY: (\d+) hazard", text)
     return sum(map(int, found)) if found else None
 
 

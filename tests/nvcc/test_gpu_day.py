@@ -78,6 +78,8 @@ class Judgement(unittest.TestCase):
     def test_sanitizer_summaries(self):
         self.assertEqual(gpu_day.sanitizer_errors("========= ERROR SUMMARY: 0 errors"), 0)
         self.assertEqual(gpu_day.sanitizer_errors("========= RACECHECK SUMMARY: 2 hazards displayed (2 errors, 0 warnings)"), 2)
+        cut = "========= ERROR SUMMARY: 189 errors\n========= ERROR SUMMARY: 89 errors were not printed. Use --print-limit option"
+        self.assertEqual(gpu_day.sanitizer_errors(cut), 189)
         self.assertIsNone(gpu_day.sanitizer_errors("Error: unknown option"))
 
     def test_targets(self):
