@@ -18,14 +18,14 @@ OPTIMISED_BUILDS = ("release", "relwithdebinfo", "minsizerel")
 
 
 def machine_names(record_set):
-    """fingerprint -> short name: the processor, with a letter where several machines have the same one."""
+    """fingerprint -> short name: processor and cores, with a letter where several machines have the same ones."""
     seen = {}
     for record in record_set.records:
         seen.setdefault(record["machine"]["fingerprint"], record["machine"])
-    processors = [m["cpu"] for m in seen.values()]
+    alike = [(m["cpu"], m["cores"]) for m in seen.values()]
     names = {}
     for i, (fingerprint, machine) in enumerate(sorted(seen.items())):
-        twice = processors.count(machine["cpu"]) > 1
+        twice = alike.count((machine["cpu"], machine["cores"])) > 1
         names[fingerprint] = "%s, %s%s" % (
             plain(machine["cpu"]),
             fmt.plural(machine["cores"], "core"),

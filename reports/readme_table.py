@@ -48,7 +48,7 @@ def made(folder=PUBLISHED):
             ["%s: %d records of uncommitted code, such as %s: run again from a clean checkout" % (folder, len(dirty), dirty[0])]
         )
     board = chosen(boards, record_set)
-    section = quality.section(record_set, board, names, len(names) > 1)
+    section = quality.section(record_set, board, names, len({b.machine for b in boards}) > 1)
     table = next(b for b in section.blocks if isinstance(b, document.Table))
     plots = [b for b in section.blocks if isinstance(b, document.Figure)]
     plot = next((b for b in plots if b.name.endswith("-pareto")), plots[0])
