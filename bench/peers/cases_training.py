@@ -95,7 +95,37 @@ def training(method: str, precision: str, dropout: bool):
     return build
 
 
+def floor(precision: str, dropout: bool):
+    def build(setting: Setting) -> Contest:
+        require_data()
+        np, library = peer("numpy"), setting.library()
+        ids = real_tokens(np, ITEMS, LENGTH)
+        random = np.random.default_rng(0)
+        head = [0.02 * random.standard_normal((CLASSES, 384)), np.zeros(CLASSES)]
+        given = np.concatenate([ids.ravel(), np.arange(ITEMS) % CLASSES, *(part.ravel() for part in head)]).astype(np.float32)
+        arms, losses = {}, {}
+        for method in ("lora", "frozen"):
+            losses[method] = np.zeros((1,), np.float32)
+            run = library.training(MODEL, method, precision, dropout, ITEMS, LENGTH, setting.threads).call(given, losses[method])
+            run()
+            arms[method] = Arm(f"hocket {method} {precision}", run, library.version(), dtype=precision, threads=setting.threads)
+        checks = [check_bound("loss before any step, LoRA's against the frozen model's", "hocket", library.version(),
+                              abs(float(losses["lora"][0] - losses["frozen"][0])), 2.0**-20 if precision == "f32" else 2.0**-7)]
+        return Contest(list(arms.values()), [Ratio(f"LoRA step / the same step of the frozen model, {precision} {'with' if dropout else 'without'} dropout",
+                                                   [arms["lora"].name], [arms["frozen"].name], "lower", 1.03)],
+                       work=ITEMS * LENGTH, work_unit="tokens", checks=checks,
+                       config={"items": ITEMS, "length": LENGTH, "precision": precision, "dropout": dropout},
+                       data=[dataset("vader_sentiment, movies as tokens of all-MiniLM-L6-v2", "32x64", given, False)])
+    return build
+
+
 CASES = [
+    Case(f"lora-floor-{precision}-{'drop' if dropout else 'nodrop'}",
+         f"our LoRA step / the step of the frozen model, its gradient down to the norm of the embeddings, {precision}, "
+         f"{'dropout' if dropout else 'no dropout'}, 32 x 64 tokens, two threads; target <= 1.03",
+         floor(precision, dropout), threads=2, rounds=16)
+    for precision in ("f32", "bf16") for dropout in (True, False)
+] + [
     Case(f"train-{method}-{precision}-{'drop' if dropout else 'nodrop'}",
          f"fastest torch{' with peft' if method == 'lora' else ''} / our {method} step, {precision}, {'dropout' if dropout else 'no dropout'}, "
          f"32 x 64 tokens, two threads; target >= {TARGETS[method, precision, dropout]}",
