@@ -8,7 +8,8 @@
 //   4  long strips in even pieces of at most 16 steps instead of 8                  0.67 -> 0.72 at k = 1536
 // 3 and 4 together: a forward pass of MiniLM in bf16 -11 %, a LoRA step -5 %, a full one -4 %.
 // Failed: a product after each load 2.4 from L1; software pipelining over steps 2.4; prefetching the next tiles of A
-// -15 %; pieces of 24 steps 0.48; asking for the lines of what follows the product (epilogue) before it, -2 %.
+// -15 %; pieces of 24 steps 0.48; asking for the lines of what follows the product (epilogue) before it, -2 %; a narrow
+// product (LoRA's, one step) into the same sums before they leave the tiles, the same bits, -1.5 % of a step.
 //
 // f32 as three bf16 (six products for one; beside the AVX-512 product of cpu.hpp in turns, times of MiniLM's forward
 // pass, LoRA step and full step, 32 x 64 tokens, two threads)

@@ -294,8 +294,10 @@ void halves_of(const float* x, std::size_t count, std::uint16_t* to, bool in_har
   else
     round_some<Parts>(x, count, to, 32);
 }
-template <std::size_t>
+/// A bf16 is its own first part; the others are 0.
+template <std::size_t Parts>
 void halves_of(const bf16* x, std::size_t count, std::uint16_t* to, bool) noexcept {
+  __builtin_memset(to + 32, 0, (Parts - 1) * 64);
   if (count == 32) {
     __builtin_memcpy(to, x, 64);
   } else {
