@@ -34,6 +34,11 @@ def machine_names(record_set):
     return names
 
 
+def gpus(records):
+    """The graphics processors that CUDA arms of these records ran on, by name."""
+    return sorted({plain(r["config"]["gpu"]) for r in records if r["config"].get("gpu")})
+
+
 def _wrong_ratios(record_set):
     """Ratios that their own rounds do not give."""
     wrong = []
@@ -141,7 +146,10 @@ def trust(record_set, boards, allow_dirty=False):
     if arms:
         caution.append(
             "%s missing from finished cases: %s; see Failures."
-            % (fmt.plural(len(arms), "arm is", "arms are"), fmt.listing(sorted({plain(a) for _, a, _ in arms})))
+            % (
+                fmt.plural(len(arms), "arm or check is", "arms or checks are"),
+                fmt.listing(sorted({plain(a) for _, a, _ in arms})),
+            )
         )
     if record_set.superseded:
         caution.append(
@@ -333,6 +341,7 @@ def environment(record_set, names):
                 ("fingerprint", one["fingerprint"]),
                 ("processor", one["cpu"]),
                 ("cores", str(one["cores"])),
+                ("graphics processor", fmt.listing(gpus(records)) or fmt.MISSING),
                 ("memory", fmt.size(one["ram_bytes"])),
                 ("instruction sets", one["isa"]),
                 ("caches", one.get("caches") or fmt.MISSING),

@@ -22,8 +22,8 @@ def significant(value, digits=3):
 
 
 def count(value):
-    """A whole number with its thousands apart; another one as `significant`."""
-    return format(int(value), ",") if value == int(value) and abs(value) >= 1e4 else significant(value)
+    """To the nearest whole number, its thousands apart, from 10,000 on; below as `significant`."""
+    return format(round(value), ",") if abs(value) >= 1e4 else significant(value)
 
 
 def superscript(number):

@@ -10,7 +10,8 @@ from pathlib import Path
 from reports import document as doc
 
 INLINE_LIMIT = 48_000  # bytes of CSV that a page carries itself; larger ones stand beside it only
-LONG = 30  # characters; a longer cell may be broken into lines
+LONG = 30  # characters; a longer cell may be broken into lines, best after a slash
+TALL = 60  # rows; a longer table scrolls in a box of its own
 _HERE = Path(__file__).resolve().parent
 
 
@@ -19,6 +20,11 @@ def inline(text):
     out = escape(text, quote=False)
     out = re.sub(r"`([^`]*)`", r"<code>\1</code>", out)
     return re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", out)
+
+
+def _breakable(text):
+    """`inline` text that may go on in a new line after a slash."""
+    return re.sub(r"(?<!<)/", "/<wbr>", inline(text))
 
 
 def _csv_link(folder, name, data):
@@ -58,12 +64,18 @@ def _table(table):
             long = "long" if len(cell.text) > LONG and not is_number else ""
             classes = " ".join(c for c in ("n" if is_number else "", long, cell.tone) if c)
             cells.append(
-                "<td%s%s>%s</td>" % (' class="%s"' % classes if classes else "", _value(cell), inline(cell.text))
+                "<td%s%s>%s</td>"
+                % (
+                    ' class="%s"' % classes if classes else "",
+                    _value(cell),
+                    (_breakable if long else inline)(cell.text),
+                )
             )
         body.append("<tr>%s</tr>" % "".join(cells))
     kind = " matrix" if table.name.endswith("-pairs") else ""
     parts = (
         escape(table.name),
+        " tall" if len(table.rows) > TALL else "",
         kind,
         head,
         "\n".join(body),
@@ -71,7 +83,7 @@ def _table(table):
         _csv_link("tables", table.name, table.data),
     )
     return (
-        '<figure class="table" id="table-%s"><div class="scroll" tabindex="0"><table class="sortable%s"><thead><tr>%s'
+        '<figure class="table" id="table-%s"><div class="scroll%s" tabindex="0"><table class="sortable%s"><thead><tr>%s'
         "</tr></thead><tbody>\n%s\n</tbody></table></div><figcaption>%s %s</figcaption></figure>"
     ) % parts
 

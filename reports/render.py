@@ -53,7 +53,7 @@ def build(record_set, title="hocket report", allow_dirty=False):
         fmt.plural(len(record_set.records), "record"),
         fmt.listing(experiments),
         fmt.listing(versions),
-        fmt.listing(names[f] for f in sorted(names)),
+        fmt.listing([names[f] for f in sorted(names)] + context.gpus(record_set.records)),
     )
     made = document.Document(
         title, subtitle, [s for s in sections if s is not None], any(b.level == "broken" for b in banners)

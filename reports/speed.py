@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reports import analysis, context, figures, quality
 from reports import format as fmt
-from reports.document import Bullets, Cell, Column, Data, Figure, Section, Table, plain
+from reports.document import Bullets, Cell, Column, Data, Figure, Section, Table, Text, plain
 from reports.records import natural
 from reports.verdicts import ratio_outcome
 
@@ -20,8 +20,17 @@ def _machines(record_set, kind):
     return sorted(grouped.items())
 
 
-def _on(names, machine, several):
-    return " On %s." % names[machine] if several else ""
+def _on(records, names, several):
+    """End of a caption: the machine where the report has several, and the graphics processor of CUDA arms."""
+    machine = " On %s." % names[records[0]["machine"]["fingerprint"]] if several else ""
+    found = context.gpus(records)
+    return machine + (" GPU: %s." % fmt.listing(found) if found else "")
+
+
+def _remark(record, name):
+    """What a record's configuration says under the name of an arm or of a metric's variant, or nothing."""
+    found = record["config"].get(name)
+    return plain(found) if isinstance(found, str) else ""
 
 
 def ratio_section(record_set, names, several):
@@ -77,8 +86,8 @@ def ratio_section(record_set, names, several):
             plot.append(dict(name=ratio["name"], ratio=ratio["ratio"], ci=ratio["ci95"], target=target, tone=tone))
         header = ["comparison", "time of", "over time of", "version", "ratio", "95 %", "target", "result", "rounds"]
         caption = (
-            "Medians of interleaved rounds on one machine; rounds during a slow phase are dropped and counted (−n). "
-            "The result is the target's where there is one, else whether the interval excludes 1."
+            "Medians of interleaved rounds on one machine, unless noted below; rounds during a slow phase are dropped "
+            "and counted (−n). The result is the target's where there is one, else whether the interval excludes 1."
         )
         numbers = Data(
             [
@@ -102,12 +111,16 @@ def ratio_section(record_set, names, several):
         made.blocks.append(
             Table(
                 "ratios" + suffix,
-                caption + _on(names, machine, several),
+                caption + _on(records, names, several),
                 [Column(h, h in ("ratio", "95 %", "rounds")) for h in header],
                 rows,
                 numbers,
             )
         )
+        sides = {(side, _remark(record, side)) for record, r in ratios for side in (r["numerator"], r["denominator"])}
+        remarks = ["%s: %s." % (plain(side), remark) for side, remark in sorted(sides) if remark]
+        if remarks:
+            made.blocks.append(Bullets(remarks))
         for better, title in (
             ("lower", "Time relative to the peer or the limit (below 1 is faster)"),
             ("higher", "Speed relative to the peer or the limit (above 1 is faster)"),
@@ -121,7 +134,7 @@ def ratio_section(record_set, names, several):
                         name,
                         title,
                         "Dot and bar: ratio and its 95 % interval. Upright stroke: target. Green: met or "
-                        "won, red: missed or lost, grey: not separable from 1." + _on(names, machine, several),
+                        "won, red: missed or lost, grey: not separable from 1." + _on(records, names, several),
                         svg,
                         Data(numbers.header, [d for _, d in shown]),
                         context.command_of([r for r, q in ratios if q["better"] == better]),
@@ -211,7 +224,7 @@ def _times(record_set, names, several, kind, about):
                 kind + ("-" + fmt.slug(machine) if several else ""),
                 about
                 + "All arms of a case are timed interleaved in one process, each checked before its time was taken; "
-                "the interval is per unit." + _on(names, machine, several),
+                "the interval is per unit." + _on(records, names, several),
                 [Column(h, h.startswith("per ") or h in ("threads", "95 %", "rounds")) for h in header],
                 rows,
                 Data(
@@ -250,9 +263,8 @@ def bench_section(record_set, names, several):
 
 def _bench_blocks(operation, experiment, records, machine, names, several):
     rows, data, series = [], [], {}
-    limited = shared = False
     for record in records:
-        shape = record["case"].partition("/")[2] or record["case"]
+        case = record["case"].partition("/")[2] or record["case"]
         limits = {
             (t.get("dtype", ""), t["threads"]): t["median_ns"]
             for t in record.get("timings", ())
@@ -264,17 +276,17 @@ def _bench_blocks(operation, experiment, records, machine, names, several):
             bytes_per_s = timing.get("bytes") and timing["bytes"] / median * 1e9
             is_limit = timing["arm"].startswith("limit")
             share = limits[kind] / median if kind in limits and not is_limit else None
-            limited, shared = limited or share is not None, shared or timing["threads"] > 1
+            shape = case.removesuffix("/%s" % kind[0])  # the type has a column of its own
             rows.append(
                 [
                     Cell(plain(shape)),
                     Cell(plain(timing["arm"]), tone="faint" if is_limit else ""),
                     Cell(plain(kind[0]) or fmt.MISSING),
-                    Cell(str(kind[1]), kind[1]),
+                    Cell(fmt.MISSING if timing.get("backend") == "cuda" else str(kind[1]), kind[1]),
                     Cell(fmt.duration(median), median),
                     Cell(fmt.duration_interval(*timing["ci95_ns"], median), timing["ci95_ns"][0]),
-                    Cell(fmt.significant(flops / 1e9) if flops else fmt.MISSING, flops),
-                    Cell(fmt.significant(bytes_per_s / 1e9) if bytes_per_s else fmt.MISSING, bytes_per_s),
+                    Cell(fmt.count(flops / 1e9) if flops else fmt.MISSING, flops),
+                    Cell(fmt.count(bytes_per_s / 1e9) if bytes_per_s else fmt.MISSING, bytes_per_s),
                     Cell(fmt.percent(share, 0), share),
                 ]
             )
@@ -294,12 +306,13 @@ def _bench_blocks(operation, experiment, records, machine, names, several):
     header = ["case", "arm", "type", "threads", "time", "95 %", "GFLOP/s", "GB/s", "of the limit"]
     keep = [i for i, h in enumerate(header) if any(row[i].text != fmt.MISSING for row in rows)]
     name = fmt.slug("bench-%s-%s%s" % (experiment, operation, "-" + machine if several else ""))
-    title = operation if experiment == operation else "%s, %s" % (experiment, operation)
+    title = operation if experiment in ("bench", operation) else "%s, %s" % (experiment, operation)
     out = [
+        Text("**%s**" % plain(title)),
         Table(
             name,
-            "**%s.** Medians; floating-point operations and bytes are those of the definition, the same for "
-            "every arm.%s" % (plain(title), _on(names, machine, several)),
+            "Medians; floating-point operations and bytes are those of the definition, the same for every arm."
+            + _on(records, names, several),
             [Column(header[i], i > 2, "%" if i == 8 else "") for i in keep],
             [[row[i] for i in keep] for row in rows],
             Data(
@@ -332,7 +345,7 @@ def _bench_blocks(operation, experiment, records, machine, names, several):
             Figure(
                 figure,
                 "%s: %s against %s" % (plain(title), unit, axis),
-                "Higher is better. Bands: 95 % intervals." + _on(names, machine, several),
+                "Higher is better. Bands: 95 % intervals." + _on(records, names, several),
                 svg,
                 Data(["arm", axis, unit, "low", "high"], [[label, *p] for label, points in lines for p in points]),
                 context.command_of(records),
@@ -342,15 +355,23 @@ def _bench_blocks(operation, experiment, records, machine, names, several):
 
 
 def parity_section(record_set):
-    """Agreement of our numbers with the peers'; the same on every machine, so machines are not told apart here."""
+    """Agreement of our numbers with the peers', by experiment; the same on every processor, so that only graphics
+    processors are told apart here."""
     made = Section("Parity")
-    made.blocks += _parity_table(
-        "parity",
-        record_set.kind("parity"),
-        "Largest deviation over all cases beside the bound that the "
-        "peer's own error allows. A missing error means that the comparison gave no number, which counts "
-        "as a difference.",
-    )
+    groups = {}
+    for record in record_set.kind("parity"):
+        groups.setdefault((record["experiment"], *context.gpus([record])), []).append(record)
+    for about, records in sorted(groups.items()):
+        name = "parity-" + fmt.slug(" ".join(about))
+        blocks = _parity_table(
+            name,
+            records,
+            "Largest deviation over all cases beside its bound: what the peer's own error allows, or what the kernel "
+            "promises. A missing error means that the comparison gave no number, which counts as a difference."
+            + _on(records, {}, False),
+        ) + _metrics_table(name + "-metrics", records)
+        if blocks:
+            made.blocks += [Text("**%s**" % plain(", ".join(about))), *blocks]
     made.blocks += _parity_table(
         "checks",
         record_set.kind("quality", "throughput", "bench", "compare", "curve"),
@@ -402,7 +423,10 @@ def _parity_table(name, records, caption):
     for row in rows:
         peers.setdefault(row[0].text, []).append(row[2].text)
     blocks = []
-    if 0 in keep and all(len(set(found)) == 1 for found in peers.values()):  # then the preset says who the peer is
+    if len({row[2].text for row in rows}) == 1:
+        blocks.append(Text("Compared with %s." % rows[0][2].text))
+        keep.remove(2)
+    elif 0 in keep and all(len(set(found)) == 1 for found in peers.values()):  # then the preset says who the peer is
         blocks.append(Bullets(["%s is compared with %s." % (preset, found[0]) for preset, found in peers.items()]))
         keep.remove(2)
     return blocks + [
@@ -427,5 +451,38 @@ def _parity_table(name, records, caption):
                 ],
                 data,
             ),
+        )
+    ]
+
+
+def _metrics_table(name, records):
+    """What was counted or measured beside the comparisons, such as the errors that a sanitizer found."""
+    found = [(m["name"], m["variant"], m, r) for r in records for m in r.get("metrics", ())]
+    found.sort(key=lambda one: (one[0], natural(one[1]), one[2]["value"] is not None, one[2]["value"] or 0.0))
+    if not found:
+        return []
+    rows, data = [], []
+    for measure, variant, metric, record in found:
+        value, remark = metric["value"], _remark(record, variant)
+        shown = fmt.MISSING if value is None else fmt.minus(fmt.count(value))
+        rows.append(
+            [
+                Cell(plain(measure)),
+                Cell(plain(variant) or fmt.MISSING),
+                Cell(shown, value),
+                Cell(plain(metric["unit"]) or fmt.MISSING),
+                Cell(remark or fmt.MISSING),
+            ]
+        )
+        data.append([measure, variant, value, metric["unit"], remark])
+    header = ["measure", "of", "value", "unit", "note"]
+    keep = [i for i in range(len(header)) if any(row[i].text != fmt.MISSING for row in rows)]
+    return [
+        Table(
+            name,
+            "Counted or measured in the same run." + _on(records, {}, False),
+            [Column(header[i], i == 2) for i in keep],
+            [[row[i] for i in keep] for row in rows],
+            Data(header, data),
         )
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports import finetuning, inference, statistics
+from reports import context, finetuning, inference, statistics
 from reports import format as fmt
 from reports.document import Verdict, plain
 
@@ -114,9 +114,10 @@ def ratio_outcome(ratio):
     return {"better": "good", "worse": "bad"}.get(side, "even")
 
 
-def ratio_sentence(ratio):
-    text = "%s: time of %s over %s is **%s×** %s" % (
+def ratio_sentence(record, ratio):
+    text = "%s%s: time of %s over %s is **%s×** %s" % (
         plain(ratio["name"]),
+        "".join(" on %s" % name for name in context.gpus([record])),
         plain(ratio["numerator"]),
         plain(ratio["denominator"]),
         fmt.ratio(ratio["ratio"]),
@@ -131,9 +132,9 @@ def ratio_sentence(ratio):
 def ratio_verdicts(record_set):
     """How many targets are met, then every missed one by name; the same for wins and losses where there is no
     target."""
-    ratios = [r for record in record_set.kind("compare") for r in record.get("ratios", ())]
-    with_target = [r for r in ratios if r.get("met") is not None]
-    missed = [r for r in with_target if not r["met"]]
+    ratios = [(record, r) for record in record_set.kind("compare") for r in record.get("ratios", ())]
+    with_target = [(record, r) for record, r in ratios if r.get("met") is not None]
+    missed = [(record, r) for record, r in with_target if not r["met"]]
     out = []
     if with_target:
         out.append(
@@ -146,11 +147,11 @@ def ratio_verdicts(record_set):
                 "worse" if missed else "better",
             )
         )
-        out += [Verdict(ratio_sentence(r), "worse") for r in missed]
-    free = [r for r in ratios if r.get("met") is None]
+        out += [Verdict(ratio_sentence(*one), "worse") for one in missed]
+    free = [(record, r) for record, r in ratios if r.get("met") is None]
     if free:
-        lost = [r for r in free if ratio_outcome(r) == "bad"]
-        even = [r for r in free if ratio_outcome(r) == "even"]
+        lost = [(record, r) for record, r in free if ratio_outcome(r) == "bad"]
+        even = [(record, r) for record, r in free if ratio_outcome(r) == "even"]
         out.append(
             Verdict(
                 "Of %s without a target, %d won, %d lost, %d not separable from 1."
@@ -158,7 +159,7 @@ def ratio_verdicts(record_set):
                 "worse" if lost else "better",
             )
         )
-        out += [Verdict(ratio_sentence(r), "worse") for r in lost]
+        out += [Verdict(ratio_sentence(*one), "worse") for one in lost]
     return out
 
 

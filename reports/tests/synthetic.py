@@ -27,6 +27,7 @@ MACHINE = {
     "load_average": [0.4, 0.5, 0.6],
     "governor": "performance",
 }
+GPU = "Imaginary GPU"
 PROVENANCE = {
     "created_utc": "2026-01-02T03:04:05Z",
     "command": ["hocket-synthetic", "run"],
@@ -363,9 +364,64 @@ def peers(rng):
     return out
 
 
+def cuda(rng):
+    """What a day on a GPU writes: an arm beside cuBLAS, their ratio, and the check of every entry point."""
+    out = [
+        record(
+            "bench",
+            "bench",
+            "product/n=4096/f16",
+            config={"gpu": GPU},
+            timings=[
+                timing(arm, 2 * 4096.0**3 / rate, rng, 1, "launches", flops=2 * 4096.0**3, dtype="f16", backend="cuda")
+                for arm, rate in (("cuda mma", 150e3), ("cublas", 700e3))
+            ],
+        ),
+        record(
+            "gpu_day",
+            "compare",
+            "targets/" + GPU,
+            config={"gpu": GPU, "cublas": "another process on another card"},
+            ratios=[
+                ratio("product", 0.21, rng, numerator="cublas", denominator="cuda mma", better="higher", target=0.7)
+            ],
+        ),
+    ]
+    checked = [
+        {
+            "what": "entry_point_%d" % i,
+            "preset": "",
+            "peer": "reference.hpp",
+            "peer_version": "0.1.0",
+            "dtype": "f32",
+            "cases": 5,
+            "max_error": 0.4,
+            "bound": 1.0,
+            "unit": "of the promised bound",
+            "ok": True,
+            "note": "",
+        }
+        for i in range(70)
+    ]
+    found = [
+        {
+            "name": "errors of compute-sanitizer",
+            "variant": tool,
+            "unit": "errors",
+            "better": "lower",
+            "split": "test",
+            "value": errors,
+        }
+        for tool, errors in (("memcheck", 0), ("initcheck", 189))
+    ]
+    config = {"gpu": GPU, "initcheck": "all of them the check's own", "not run: large sizes": "entry_point_1"}
+    out.append(record("gpu_day", "parity", "kernels/" + GPU, config=config, parity=checked, metrics=found))
+    return out
+
+
 def everything(randomness=7):
     rng = random.Random(randomness)
-    return audio(rng) + pca(rng) + bench(rng) + peers(rng)
+    return audio(rng) + pca(rng) + bench(rng) + peers(rng) + cuda(rng)
 
 
 def write(records, directory):

@@ -15,7 +15,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from reports import analysis, compare, document, readme_table, records, render, statistics, verdicts
+from reports import analysis, compare, document, html, readme_table, records, render, statistics, verdicts
+from reports import format as fmt
 from reports.tests import synthetic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -271,6 +272,66 @@ class Content(unittest.TestCase):
         files = render.files(*render.build(records.RecordSet(made)))
         self.assertIn("essentia", files["index.html"])
         self.assertIn("| no\\_device | no CUDA device on this machine |", files["report.md"])
+        self.assertIn("2 arms or checks are missing from finished cases: cuda and essentia", files["report.md"])
+
+
+class Cuda(unittest.TestCase):
+    """What was timed and checked on a GPU beside records of the processor."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.made = built(small() + synthetic.cuda(random.Random(7)))
+        cls.files = render.files(cls.made, ("commands", document.Data([], [])))
+        cls.tables = {table.name: table for table in cls.made.blocks(document.Table)}
+
+    def texts(self, table):
+        return [[cell.text for cell in row] for row in self.tables[table].rows]
+
+    def test_the_gpu_is_named_where_its_figures_stand_and_nowhere_else(self):
+        self.assertTrue(self.made.subtitle.endswith(" and " + synthetic.GPU), self.made.subtitle)
+        for name in ("bench-bench-product", "ratios", "parity-gpu-day-" + fmt.slug(synthetic.GPU)):
+            self.assertIn("GPU: %s." % synthetic.GPU, self.tables[name].caption)
+        for name in ("bench-bench-fft", "throughput", "parity-audio-features"):
+            self.assertNotIn("GPU", self.tables[name].caption)
+        self.assertIn(["graphics processor", synthetic.GPU], self.texts("machines"))
+        missed = [v.text for v in self.made.blocks(document.Verdict) if "cublas" in v.text]
+        self.assertEqual(len(missed), 1)
+        self.assertRegex(missed[0], r"^product on %s: .*\*\*missed\*\*" % synthetic.GPU)
+
+    def test_kernels_have_a_heading_and_no_column_that_says_nothing(self):
+        text = self.files["report.md"]
+        self.assertRegex(text, r"\*\*product\*\*\n\n\| case \| arm \| type \| time \|")  # host threads of a GPU arm
+        self.assertIn("threads", [c.title for c in self.tables["bench-bench-fft"].columns])
+        rows = self.texts("bench-bench-product")
+        self.assertEqual([row[:3] for row in rows], [["n=4096", "cuda mma", "f16"], ["n=4096", "cublas", "f16"]])
+        self.assertRegex(rows[0][5], r"^\d\d\d,\d\d\d$")
+
+    def test_a_remark_of_the_configuration_stands_with_the_arm_that_it_names(self):
+        self.assertIn("cublas: another process on another card.", self.files["report.md"])
+
+    def test_parity_is_told_apart_by_experiment_and_a_single_peer_is_said_once(self):
+        name = "parity-gpu-day-" + fmt.slug(synthetic.GPU)
+        self.assertNotIn("peer", [c.title for c in self.tables[name].columns])
+        self.assertIn("Compared with reference.hpp 0.1.0.", self.files["report.md"])
+        self.assertIn("librosa-0.11 is compared with librosa 1.0.", self.files["report.md"])
+
+    def test_what_a_sanitizer_found_is_shown_with_its_remark(self):
+        name = "parity-gpu-day-%s-metrics" % fmt.slug(synthetic.GPU)
+        self.assertEqual(
+            self.texts(name),
+            [
+                ["errors of compute-sanitizer", "initcheck", "189", "errors", "all of them the check's own"],
+                ["errors of compute-sanitizer", "memcheck", "0", "errors", "–"],
+            ],
+        )
+
+    def test_a_tall_table_scrolls_and_a_long_cell_breaks_after_a_slash(self):
+        page = self.files["index.html"]
+        tall = [name for name, table in self.tables.items() if len(table.rows) > html.TALL]
+        self.assertIn("parity-gpu-day-" + fmt.slug(synthetic.GPU), tall)
+        self.assertEqual(page.count('<div class="scroll tall"'), len(tall))
+        self.assertIn("kernels/<wbr>%s: large sizes" % synthetic.GPU, page)
+        self.assertNotIn("</<wbr>", page)
 
 
 class CommandLine(unittest.TestCase):
