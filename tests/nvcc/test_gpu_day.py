@@ -134,7 +134,7 @@ class WithStandIns(unittest.TestCase):
         code, out, records = self.run_day(right, {"cuda tiled_nn": 1.0, "cublas": 0.8})
         self.assertEqual(code, 0, out)
         self.assertIn("0.80 of cublas's speed, target 0.7: met", out)
-        self.assertIn("not run: attention, f16 (f16)", out)
+        self.assertIn("not run: attention (f16)", out)
         self.assertIn("not run: fused MFCC, times real time", out)
         self.assertEqual(records["parity"]["config"]["gpu"], "NVIDIA Example")
         self.assertEqual(len(records["parity"]["metrics"]), 4)
