@@ -1,6 +1,9 @@
+#include <sys/stat.h>
+
 #include <hocket/io/npy.hpp>
 
 #include "catch.hpp"
+#include "error_kind.hpp"
 #include "io/temporary.hpp"
 
 using namespace hocket;
@@ -151,6 +154,21 @@ void fuzz_npy(std::size_t rounds, std::uint64_t seed) {
 
 TEST_CASE("damaged .npy files never crash the parser", "[io][npy][fuzz]") { fuzz_npy(3000, 1); }
 TEST_CASE("damaged .npy files never crash the parser, long", "[io][npy][fuzz][.long]") { fuzz_npy(1000000, 2); }
+
+TEST_CASE("what is no file is not replaced by one", "[io][npy]") {
+  const tests::temporary_folder folder;
+  const std::vector<float> x = {1, 2};
+  const view<const float, 2> values(x.data(), {1, 2});
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  std::filesystem::create_directory(folder / "folder");
+  std::filesystem::create_symlink("pipe", folder / "link");
+  for (const char* name : {"pipe", "folder", "link"}) {
+    const auto before = std::filesystem::symlink_status(folder / name).type();
+    CHECK(contains(tests::error_of([&] { io::write_npy(folder / name, values); }), "not a regular file"));
+    CHECK(std::filesystem::symlink_status(folder / name).type() == before);
+  }
+  CHECK(std::distance(std::filesystem::directory_iterator(folder / ""), std::filesystem::directory_iterator()) == 3);
+}
 
 TEST_CASE("an array written by rows is the array written at once, or no file", "[io][npy]") {
   const std::filesystem::path path = std::filesystem::temp_directory_path() / "hocket-rows.npy";

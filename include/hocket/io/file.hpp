@@ -62,10 +62,15 @@ inline std::vector<unsigned char> read_file(const std::filesystem::path& path, s
 }
 
 /// A file that is written piece by piece and appears under its name when it is whole: until finish() the pieces go to a
-/// temporary file beside it, which a destructor without finish() removes. The folder must exist.
+/// temporary file beside it, which a destructor without finish() removes. The folder must exist. Throws bad_file where
+/// the name is that of something else than a file: a rename would put a file in the place of a device or a pipe.
 class file_writer {
  public:
   explicit file_writer(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
+    std::error_code ignored;
+    const auto status = std::filesystem::status(path_, ignored);
+    expects(!std::filesystem::exists(status) || std::filesystem::is_regular_file(status), errc::bad_file,
+            path_.string(), ": cannot be written: not a regular file");
     temporary_ += text(".", static_cast<long>(::getpid()), ".part");
     file_.reset(std::fopen(temporary_.c_str(), "wb"));
     expects(file_ != nullptr, errc::bad_file, path_.string(), ": cannot be written (does its folder exist?)");
