@@ -213,6 +213,29 @@ TEST_CASE("fine-tuning refuses settings that mean nothing, and says when it dive
                             "label_smoothing=1", "model_dropout=1", "precision=int8", "schedule=step"})
     refuses(wrong);
   refuses("learning_rate=1e30", errc::bad_value);
+  for (const char* wrong : {"learning_rate=1e38", "learning_rate=1e39"}) {  // one step: no later loss sees its weights
+    auto how = settings(1);
+    how.batch = static_cast<std::size_t>(-1);
+    how.warmup = 0;
+    set_option(how, wrong);
+    try {
+      make(how, texts);
+      FAIL("weights that are not finite were taken");
+    } catch (const error& problem) {
+      CHECK(problem.kind() == errc::bad_value);
+      CHECK(std::string(problem.what()).find("behind step 1 ") != std::string::npos);
+    }
+  }
+  try {
+    nn::parameter_set<float> weights;
+    make_small(weights, config, two);
+    peft::fine_tuning<float> run(config, two, weights, peft::prefix{{.rows = 2, .deviation = 1e38}}, texts,
+                                 settings(1));
+    run.step();
+    FAIL("a loss that is not finite was taken");
+  } catch (const error& problem) {
+    CHECK(std::string(problem.what()).find("before anything was learnt") != std::string::npos);
+  }
   try {
     make(settings(1), {});
     FAIL("no texts were taken");

@@ -212,7 +212,7 @@ class fine_tuning {
         settings_(checked(settings, train)),
         train_(train),
         lengths_(detail::lengths_of(train.ids)),
-        batches_((train.ids.size() + settings.batch - 1) / settings.batch),
+        batches_((train.ids.size() - 1) / settings.batch + 1),  // a sum with the batch could overflow
         weights_(attached(method, config_, weights, settings.seed)),
         sampler_(batches_, settings.seed),
         update_(rules_of(settings), device),
@@ -247,7 +247,7 @@ class fine_tuning {
   bool done() const { return steps() >= total_steps() || stopping_.should_stop(); }
 
   /// One batch forward and backward, one step of the optimiser. Returns the batch's loss, without weight decay. Throws
-  /// bad_value when it is not finite.
+  /// bad_value when it is not finite, and behind an epoch's last step when a weight is not.
   double step() {
     const std::size_t number = sampler_.next(1)[0];
     if (sampler_.epoch() != planned_) plan();
@@ -256,14 +256,16 @@ class fine_tuning {
     tape_.set(labels_, packed_.labels);
     tape_.forward();
     const double loss = static_cast<double>(tape_.scalar(loss_));
-    expects(std::isfinite(loss), errc::bad_value, "the loss of step ", steps() + 1, " is ", loss,
-            ": the run has diverged; try a lower learning_rate than ", settings_.learning_rate);
+    expects(std::isfinite(loss) || steps() > 0, errc::bad_value, "the loss of step 1 is ", loss,
+            ", before anything was learnt: a number among the settings is too large");
+    expects(std::isfinite(loss), errc::bad_value, "the loss of step ", steps() + 1, " is ", loss, diverged());
     tape_.backward();
     double scale = 1;
     if (settings_.clip > 0) scale = nn::clip_factor(update_.gradient_norm(), settings_.clip);
     update_.step(nn::schedule_factor(schedule_, steps()), scale);
     if (steps() % batches_ == 1 || batches_ == 1) loss_sum_ = 0;
     loss_sum_ += loss;
+    if (epoch_ended()) require_finite_weights();  // what an epoch leaves may be kept, and no loss has seen it yet
     return loss;
   }
 
@@ -340,6 +342,17 @@ class fine_tuning {
                                         nn::parameter_set<T>& weights, std::uint64_t seed) {
     attach(method, config, weights, seed);
     return weights;
+  }
+
+  std::string diverged() const {
+    return text(": the run has diverged; try a lower learning_rate than ", settings_.learning_rate);
+  }
+  void require_finite_weights() {
+    for (const auto* each : weights_.trainable()) {
+      const T* const values = each->value().data();
+      expects(std::all_of(values, values + each->size(), [](T v) { return std::isfinite(v); }), errc::bad_value,
+              "behind step ", steps(), " ", each->name(), " holds a number that is not finite", diverged());
+    }
   }
 
   void plan() {
