@@ -50,7 +50,12 @@ struct folder_of {
     nn::parameter_set<float> weights;
     make_small(weights, model, {nn::classifier_pooling::pooler, 3});
     const std::size_t before = weights.size();
-    std::string message = tests::error_of([&] { peft::read_adapters(out / ".", model, weights); });
+    std::string message = tests::error_of([&] {
+      const peft::combined read = peft::read_adapters(out / ".", model, weights);
+      nn::tape<float> t;
+      peft::additions<float> into(t, model, weights);
+      read.join(into);  // what is read can be used
+    });
     if (!message.empty()) CHECK(weights.size() == before);  // nothing was changed
     return message;
   }
@@ -289,7 +294,9 @@ TEST_CASE("a configuration that would compute something else is refused by the o
            {"layers_to_transform", "[0, 1]"},
            {"layers_to_transform", "null"},
            {"target_modules", "[\"query\", \"attention.self.value\", \"score\"]"},
-           {"exclude_modules", "[\"key\"]"}}) {
+           {"exclude_modules", "[\"key\", \"k_proj\"]"},
+           {"rank_pattern", "{\"q_proj\": 9}"},
+           {"alpha_pattern", "{\"q_proj\": 9}"}}) {
     INFO(key << " " << value);
     CHECK(with("lora", key, value) == "");
   }

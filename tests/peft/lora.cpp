@@ -93,6 +93,9 @@ TEST_CASE("targets are ends of module names, as peft matches them", "[peft][lora
   refused({.rank = 0}, "rank");
   refused({.alpha = NAN}, "finite");
   refused({.rank_pattern = "query"}, "end-of-name:number");
+  refused({.exclude = "layer.2.attention.self.query"}, "exclude=layer.2");
+  refused({.rank_pattern = "query:2,qeury:3"}, "'qeury' is the end of no module's name");
+  refused({.alpha_pattern = "velue:2"}, "'velue'");
   const auto targets = peft::lora_targets(
       small_config(), false,
       {.rank = 4, .alpha = 6, .rank_pattern = "layer.0.attention.self.query:2,query:9", .alpha_pattern = "value:1.5"});

@@ -293,7 +293,8 @@ inline std::string config_text(const lora& method, const nn::encoder_config& con
   // Ends of names are kept where peft finds the same modules by them, in a model with a pooler too; else all are
   // listed.
   const bool plain = o.targets != "all-linear" && o.targets.find_first_of("*") == std::string::npos &&
-                     o.exclude.empty() && o.layers == "all" && lora_targets(config, true, o).size() == targets.size();
+                     o.exclude.empty() && o.layers == "all" &&
+                     lora_targets(config, true, o, true).size() == targets.size();
   json_members members = common_members("LORA", head, base_model);
   const json_members own = {{"r", text(o.rank)},
                             {"lora_alpha", text(o.alpha)},

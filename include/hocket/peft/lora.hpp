@@ -110,15 +110,24 @@ Number number_of(std::string_view digits, std::string_view option) {
   return n;
 }
 
-/// The value of the first item end:value whose end names the module.
+/// The items of a list end:value, divided.
 template <class Number>
-Number patterned(std::string_view pattern, std::string_view option, std::string_view module, Number otherwise) {
-  for (const std::string& item : listed(pattern, option)) {
+std::vector<std::pair<std::string, Number>> patterns_of(std::string_view list, std::string_view option) {
+  std::vector<std::pair<std::string, Number>> all;
+  for (const std::string& item : listed(list, option)) {
     const std::size_t colon = item.rfind(':');
     expects(colon != std::string::npos, errc::bad_option, option, ": '", item, "' is not end-of-name:number");
-    const auto number = number_of<Number>(std::string_view(item).substr(colon + 1), option);
-    if (names_module(std::string_view(item).substr(0, colon), module)) return number;
+    all.emplace_back(item.substr(0, colon), number_of<Number>(std::string_view(item).substr(colon + 1), option));
   }
+  return all;
+}
+
+/// The value of the first item whose end names the module.
+template <class Number>
+Number patterned(const std::vector<std::pair<std::string, Number>>& patterns, std::string_view module,
+                 Number otherwise) {
+  for (const auto& [end, number] : patterns)
+    if (names_module(end, module)) return number;
   return otherwise;
 }
 
@@ -133,7 +142,7 @@ inline std::string_view layer_of(std::string_view module) {
 }  // namespace detail
 
 /// Every product that gets a term, in the model's order. Throws bad_option for a rank of 0, a scale that is not finite,
-/// and, unless `lenient`, for a target that names no module.
+/// and, unless `lenient` as peft is, for a name in targets, exclude or a pattern that is no module's.
 inline std::vector<lora_target> lora_targets(const nn::encoder_config& config, bool pooler, const lora_options& options,
                                              bool lenient = false) {
   const auto modules = linear_modules(config, pooler);
@@ -153,20 +162,26 @@ inline std::vector<lora_target> lora_targets(const nn::encoder_config& config, b
   const auto named_by = [](const std::vector<std::string>& items, std::string_view module) {
     return std::any_of(items.begin(), items.end(), [&](const auto& item) { return names_module(item, module); });
   };
-  for (const auto& target : targets) {
-    const bool known = target == "all-linear" || std::any_of(modules.begin(), modules.end(), [&](const auto& module) {
-                         return names_module(target, module.name);
-                       });
-    expects(known || lenient, errc::bad_option, "targets=", options.targets, ": '", target,
+  const auto ranks = detail::patterns_of<std::size_t>(options.rank_pattern, "rank_pattern");
+  const auto alphas = detail::patterns_of<double>(options.alpha_pattern, "alpha_pattern");
+  const auto require_known = [&](std::string_view end, std::string_view option, std::string_view all) {
+    const bool known =
+        std::any_of(modules.begin(), modules.end(), [&](const auto& module) { return names_module(end, module.name); });
+    expects(known || lenient, errc::bad_option, option, "=", all, ": '", end,
             "' is the end of no module's name; names end in query, key, value or dense");
-  }
+  };
+  for (const auto& target : targets)
+    if (target != "all-linear") require_known(target, "targets", options.targets);
+  for (const auto& each : excluded) require_known(each, "exclude", options.exclude);
+  for (const auto& each : ranks) require_known(each.first, "rank_pattern", options.rank_pattern);
+  for (const auto& each : alphas) require_known(each.first, "alpha_pattern", options.alpha_pattern);
   std::vector<lora_target> chosen;
   for (const auto& [module, out, in] : modules) {
     if (options.targets != "all-linear" && !named_by(targets, module)) continue;
     if (named_by(excluded, module)) continue;
     if (!chosen_layer(module)) continue;
-    const std::size_t rank = detail::patterned(options.rank_pattern, "rank_pattern", module, options.rank);
-    const double alpha = detail::patterned(options.alpha_pattern, "alpha_pattern", module, options.alpha);
+    const std::size_t rank = detail::patterned(ranks, module, options.rank);
+    const double alpha = detail::patterned(alphas, module, options.alpha);
     expects(rank >= 1, errc::bad_option, "LoRA: the rank of ", module, " is 0");
     const double by = static_cast<double>(rank);
     chosen.push_back({module, out, in, rank, alpha, alpha / (options.rslora ? std::sqrt(by) : by)});
@@ -185,15 +200,16 @@ struct lora {
 
   std::string a_of(std::string_view module) const { return text(module, ".lora_A.", adapter, ".weight"); }
   std::string b_of(std::string_view module) const { return text(module, ".lora_B.", adapter, ".weight"); }
+  /// Of an adapter that is there; one that was read from peft's folder may name more modules than the model has.
   template <Real T>
   std::vector<lora_target> targets(const nn::encoder_config& config, const nn::parameter_set<T>& weights) const {
-    return lora_targets(config, has_pooler(weights), options);
+    return lora_targets(config, has_pooler(weights), options, true);
   }
 
   template <Real T>
   void add_to(const nn::encoder_config& config, nn::parameter_set<T>& weights, std::uint64_t seed) const {
     std::uint64_t stream = std::uint64_t{0x6c6f7261} << 32;  // no other weight draws from these
-    for (const auto& target : targets(config, weights)) {
+    for (const auto& target : lora_targets(config, has_pooler(weights), options)) {
       auto& a = weights.add(a_of(target.module), target.rank, target.in);
       weights.add(b_of(target.module), target.out, target.rank);
       const philox random(seed, stream++);
