@@ -168,6 +168,10 @@ TEST_CASE("positions of texts begin behind the prefix, and a text must leave it 
             const peft::prefix wrong{{.rows = rows}, "wrong"};
             wrong.add_to(config, weights, 1);
           }) == "bad_option");
+  CHECK(tests::kind_of([&] {
+          const peft::prefix wrong{{.rows = 2, .deviation = -1}, "wrong"};
+          wrong.add_to(config, weights, 1);
+        }) == "bad_option");
 }
 
 TEST_CASE("two prefixes stand one before the other; with LoRA both act", "[peft][prefix]") {

@@ -53,6 +53,8 @@ struct prefix {
     expects(options.rows >= 1 && options.rows < config.max_position_embeddings, errc::bad_option,
             "prefix: ", options.rows, " rows; the model has ", config.max_position_embeddings,
             " positions, and a text needs one or more");
+    expects(options.deviation >= 0, errc::bad_option, "prefix: deviation=", options.deviation,
+            ": expected a number >= 0");
     const std::size_t width = config.hidden_size, flat = 2 * config.num_hidden_layers * width;
     std::uint64_t stream = std::uint64_t{0x70726566} << 32;  // no other weight draws from these
     auto& e = weights.add(table(), options.rows, options.projection ? width : flat);
