@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <iostream>
 #include <numeric>
-#include <set>
+#include <utility>
 
 #include <hocket/eval/metrics.hpp>
 #include <hocket/io/tsv.hpp>
@@ -51,23 +51,19 @@ class stop_signals {
   struct sigaction before_[2]{};
 };
 
-struct labelled {
-  peft::classified_texts texts;
-  std::size_t cut = 0, repaired = 0;
-};
-
-labelled prepared(const text_file& file, const std::vector<std::uint32_t>& labels, const std::vector<std::size_t>& rows,
-                  const texts::tokenizer& words, std::size_t max_length) {
+/// The texts of some rows, as tokens; `cut` counts those that were longer.
+peft::classified_texts prepared(const text_file& file, const std::vector<std::uint32_t>& labels,
+                                const std::vector<std::size_t>& rows, const texts::tokenizer& words,
+                                std::size_t max_length, std::size_t& cut) {
   std::vector<std::string> chosen;
-  labelled out;
+  peft::classified_texts out;
   for (const std::size_t row : rows) {
     chosen.push_back(file.texts[row]);
-    out.texts.labels.push_back(labels[row]);
+    out.labels.push_back(labels[row]);
   }
   tokenized tokens = tokenize(words, chosen, max_length);
-  out.texts.ids = std::move(tokens.ids);
-  out.cut = tokens.cut;
-  out.repaired = file.repaired;
+  out.ids = std::move(tokens.ids);
+  cut += tokens.cut;
   return out;
 }
 
@@ -99,7 +95,7 @@ std::vector<std::size_t> rows_where(const std::vector<bool>& chosen, bool wanted
 
 struct all_texts {
   std::vector<std::string> classes;
-  labelled train, validation;
+  peft::classified_texts train, validation;
   bool judged = false;
   std::string digests;  ///< of the files that were read
 };
@@ -117,24 +113,29 @@ all_texts read_all(const finetune_job& job, const base_model& base, std::size_t 
   const bool is_share = !validation.empty() && number.ec == std::errc{} &&
                         number.ptr == validation.data() + validation.size() && !fs::exists(validation);
   all.judged = !validation.empty();
+  std::size_t cut = 0;
+  const auto note = [&](const text_file& file) {
+    const auto say = [&](std::size_t count, const std::string& what) {
+      if (count > 0) std::cerr << file.source << ": note: " << count << what << "\n";
+    };
+    say(file.repaired, " texts are not UTF-8; such bytes count as U+FFFD");
+    say(std::exchange(cut, 0), text(" texts were cut at ", max_length, " tokens"));
+  };
   if (is_share) {
     expects(share > 0 && share < 1, errc::bad_option, "validation=", validation,
             ": expected a file, or a share between 0 and 1");
     chosen = held_out(data, labels, all.classes.size(), share);
-    all.validation = prepared(data, labels, rows_where(chosen, true), base.words, max_length);
+    all.validation = prepared(data, labels, rows_where(chosen, true), base.words, max_length, cut);
   } else if (all.judged) {
     const text_file file = read_labelled_texts(validation);
     std::vector<std::size_t> every(file.texts.size());
     std::iota(every.begin(), every.end(), std::size_t{0});
-    all.validation = prepared(file, class_indices(file, all.classes, data.source), every, base.words, max_length);
+    all.validation = prepared(file, class_indices(file, all.classes, data.source), every, base.words, max_length, cut);
+    note(file);
     all.digests += " " + file.sha256;
   }
-  all.train = prepared(data, labels, rows_where(chosen, false), base.words, max_length);
-  const auto note = [](const std::string& source, std::size_t count, const char* what) {
-    if (count > 0) std::cerr << source << ": note: " << count << what << "\n";
-  };
-  note(data.source, data.repaired, " texts are not UTF-8; such bytes count as U+FFFD");
-  note(data.source, all.train.cut, text(" texts were cut at ", max_length, " tokens").c_str());
+  all.train = prepared(data, labels, rows_where(chosen, false), base.words, max_length, cut);
+  note(data);
   return all;
 }
 
@@ -147,8 +148,8 @@ description described(const finetune_job& job, const base_model& base, const all
   std::string classes;
   for (const auto& each : all.classes) classes += text(classes.empty() ? "" : ", ", each);
   out.emplace_back("classes", classes);
-  out.emplace_back("texts", text(all.train.texts.ids.size()));
-  out.emplace_back("validation_texts", text(all.validation.texts.ids.size()));
+  out.emplace_back("texts", text(all.train.ids.size()));
+  out.emplace_back("validation_texts", text(all.validation.ids.size()));
   for (auto& [key, value] : job.settings.pairs()) {
     if (key == "validation") continue;  // its digest is among those of the data
     if (key == "max_length") value = text(max_length);
@@ -242,7 +243,7 @@ int finetune(const finetune_job& job) {
   nn::load_classifier(base.config(), head, base.file, job.settings.training.seed, weights);
   const peft::combined method = job.settings.make();
   const auto packs = std::make_shared<nn::weight_packs<float>>();
-  peft::fine_tuning<float> run(base.config(), head, weights, method, all.train.texts, job.settings.training, job.device,
+  peft::fine_tuning<float> run(base.config(), head, weights, method, all.train, job.settings.training, job.device,
                                packs);
   if (rows > 0 && !job.settings.prefix.initial_text.empty()) {
     const auto of_text = tokenize(base.words, {job.settings.prefix.initial_text}, max_length);
@@ -251,7 +252,7 @@ int finetune(const finetune_job& job) {
   }
   std::optional<peft::text_scorer<float>> scorer;
   if (all.judged)
-    scorer.emplace(base.config(), head, weights, method, peft::detail::room_for(all.validation.texts.ids, 1).second,
+    scorer.emplace(base.config(), head, weights, method, peft::detail::room_for(all.validation.ids, 1).second,
                    job.device, peft::products_of(job.settings.training.precision), packs);
 
   const description facts = described(job, base, all, max_length, pooling);
@@ -278,10 +279,10 @@ int finetune(const finetune_job& job) {
     if (run.epoch_ended()) {
       std::string row = text(run.epochs(), "\t", run.mean_loss(), "\t\t\n");
       if (scorer) {
-        const auto said = peft::likeliest((*scorer)(all.validation.texts.ids).logits);
-        const std::vector<std::int64_t> truth(all.validation.texts.labels.begin(), all.validation.texts.labels.end()),
+        const auto said = peft::likeliest((*scorer)(all.validation.ids).logits);
+        const std::vector<std::int64_t> truth(all.validation.labels.begin(), all.validation.labels.end()),
             answers(said.begin(), said.end());
-        const double accuracy = accuracy_of(said, all.validation.texts.labels),
+        const double accuracy = accuracy_of(said, all.validation.labels),
                      f1 = eval::macro_f1(truth, answers, all.classes.size());
         const bool better = run.end_epoch(accuracy);
         row = text(run.epochs(), "\t", run.mean_loss(), "\t", accuracy, "\t", f1, "\n");
@@ -316,10 +317,10 @@ int finetune(const finetune_job& job) {
   fs::remove_all(folder, trouble);
 
   std::cout << "adapter\t" << job.out.string() << "\nbytes\t" << bytes_below(job.out) << "\nclasses\t"
-            << all.classes.size() << "\ntexts\t" << all.train.texts.ids.size() << "\ntrainable\t"
-            << weights.trainable_count() << "\nsteps\t" << run.steps() << "\n";
+            << all.classes.size() << "\ntexts\t" << all.train.ids.size() << "\ntrainable\t" << weights.trainable_count()
+            << "\nsteps\t" << run.steps() << "\n";
   if (scorer)
-    std::cout << text("validation_texts\t", all.validation.texts.ids.size(), "\nbest_epoch\t", run.best_epoch(),
+    std::cout << text("validation_texts\t", all.validation.ids.size(), "\nbest_epoch\t", run.best_epoch(),
                       "\nvalidation_accuracy\t", run.best_metric(), "\n");
   return exit_ok;
 }

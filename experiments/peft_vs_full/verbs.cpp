@@ -57,8 +57,7 @@ verb predict_verb() {
   return {"predict", "classes of texts: predict --model DIR --adapter A --text FILE [--logits OUT.npy]",
           [](CLI::App& app) -> std::function<int()> {
             struct arguments {
-              std::string model, adapter, text, logits, precision = "f32";
-              std::optional<std::size_t> max_length;
+              std::string model, adapter, text, logits, precision = "f32", max_length;
               int threads = all_threads();
             };
             const auto given = std::make_shared<arguments>();
@@ -78,10 +77,14 @@ verb predict_verb() {
               expects(asked == "f32" || asked == "bf16" || asked == "int8", errc::bad_option, "--precision ", asked,
                       ": expected f32, bf16 or int8");
               const std::string kind = asked == "f32" ? "native" : asked;
+              using hocket::detail::option_from_text;
+              std::optional<std::size_t> max_length;
+              if (!given->max_length.empty())
+                max_length = option_from_text<std::size_t>("--max-length", given->max_length);
               const cpu device{given->threads};
               require_threads(device);
-              return predict({given->model, given->adapter, given->text, given->logits, given->max_length,
-                              hocket::detail::option_from_text<nn::precision>("--precision", kind), device});
+              return predict({given->model, given->adapter, given->text, given->logits, max_length,
+                              option_from_text<nn::precision>("--precision", kind), device});
             };
           }};
 }

@@ -195,6 +195,11 @@ TEST_CASE("texts as they come: CRLF, bytes that are no UTF-8, empty and very lon
   CHECK(done.says("texts\t15"));
   CHECK(done.says("1 texts are not UTF-8"));
   CHECK(done.says("1 texts were cut at 16 tokens"));
+  io::write_file(here.path / "valid.tsv", "yes\tgood\nno\t" + longest + "\nno\t\xFF\n");
+  const auto judged = here.run(here.finetune("lora", {"epochs=1", "max_length=16", "validation=valid.tsv"}, "judged"));
+  CHECK(judged.says("valid.tsv: note: 1 texts are not UTF-8"));
+  CHECK(judged.says("valid.tsv: note: 1 texts were cut at 16 tokens"));
+  CHECK(judged.says("train.tsv: note: 1 texts were cut at 16 tokens"));
   io::write_file(here.path / "texts.txt", longest + "\r\n\r\n\xC0\r\n");
   CHECK(here.logits("out").size() == 6);
   io::write_file(here.path / "texts.txt", "");
@@ -221,6 +226,7 @@ TEST_CASE("wrong use is exit 2, unusable files are exit 4, with file and line", 
   refuses(2, {"predict", "--model", "model"}, "--text");
   refuses(2, {"predict", "--model", "model", "--text", "texts.txt"}, "--adapter");
   refuses(2, {"merge", "--model", "model", "--out", "x"}, "--adapter");
+  refuses(2, {"predict", "--model", "model", "--text", "texts.txt", "--max-length", "-1"}, "--max-length=-1");
   refuses(2, here.finetune("qlora", {}), "known are: full, linear_probe, bitfit, lora, prefix, prefix_lora");
   refuses(2, here.finetune("lora", {"ranks=3"}), "known are: learning_rate");
   refuses(2, here.finetune("full", {"rank=3"}), "no key rank");
