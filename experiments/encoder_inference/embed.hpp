@@ -67,6 +67,7 @@ inline int embed(const embedding_job& job) {
     const std::size_t count = std::min(at_once, texts.size() - at);
     const view<float, 2> out(rows.data(), {count, model.width()});
     model(std::span(texts).subspan(at, count), out);
+    io::require_finite<float>(out, hocket::text(job.output.string(), ", from row ", at, " on"));
     file.append(out);
     const std::size_t done = at + count;
     if (seconds_since(last_line) < 2 || done == texts.size()) continue;

@@ -17,7 +17,7 @@ constexpr std::size_t batch_tokens = 2048;
 }  // namespace
 
 frozen_encoder::frozen_encoder(const std::filesystem::path& at)
-    : folder(nn::read_model_folder(at)), file(folder.weights) {
+    : folder(nn::read_model_folder(at)), file(folder.weights, {.require_finite = true}) {
   nn::load_encoder<float>(folder.config, file, parameters, false);
   parameters.train_only({});
 }

@@ -124,6 +124,31 @@ TEST_CASE("a file without texts gives an array without rows", "[experiments][enc
   CHECK(rows_of(folder, 0).empty());
 }
 
+TEST_CASE("numbers that are not finite are refused, in weights and in embeddings", "[experiments][encoder_inference]") {
+  const scratch folder;
+  make_model(folder.path / "model");
+  io::write_file(folder.path / "texts.txt", "one\ntwo\n");
+  const std::string norm = "embeddings.LayerNorm.weight", last = "encoder.layer.0.output.LayerNorm.weight";
+  const auto with = [&](const std::string& name, float value) {
+    const io::safetensors_file whole(oracles / "encoder/sentences_model.safetensors");
+    std::vector<io::tensor_bytes> tensors;
+    const std::vector<float> changed(8, value);
+    for (const auto& each : whole.tensors())
+      tensors.push_back(each.name == name
+                            ? io::named_tensor(name, view<const float, 1>(changed.data(), {8}))
+                            : io::tensor_bytes{each.name, each.type, each.extents, whole.bytes(each.name)});
+    io::write_safetensors(folder.path / "model/model.safetensors", tensors);
+    return embed(folder, {"--model", "model", "--text", "texts.txt", "--out", "out.npy", "--normalize", "false"});
+  };
+  const auto broken = with(norm, NAN);
+  CHECK(broken.code == 4);
+  CHECK(broken.says("model.safetensors: tensor '" + norm + "': element 0 of 8 is nan"));
+  const auto too_large = with(last, std::numeric_limits<float>::max());
+  CHECK(too_large.code == 4);
+  CHECK(too_large.says("row 0, column "));
+  CHECK_FALSE(fs::exists(folder.path / "out.npy"));
+}
+
 TEST_CASE("wrong use of embed is exit 2, unreadable files are exit 4", "[experiments][encoder_inference]") {
   const scratch folder;
   make_model(folder.path / "model");
