@@ -124,7 +124,8 @@ inline verb embed_verb() {
                 job.options.max_length =
                     std::min(job.options.max_length, nn::read_model_folder(job.model).config.max_position_embeddings);
               job.threads = option_from_text<int>("--threads", given->threads);
-              expects(job.threads >= 1, errc::bad_option, "--threads ", job.threads, ": expected at least 1");
+              expects(job.threads >= 1 && job.threads <= most_threads, errc::bad_option, "--threads ", job.threads,
+                      ": expected 1 to ", most_threads);
               return embed(job);
             };
           }};

@@ -71,7 +71,8 @@ void finish(command_line& line) {
   if (!line.methods.empty()) o.methods = split(line.methods, ',');
   if (o.data.empty())
     if (const char* data = std::getenv("HOCKET_DATA")) o.data = data;
-  expects(o.threads >= 1, errc::bad_option, "--threads ", o.threads, ": expected at least 1");
+  expects(o.threads >= 1 && o.threads <= most_threads, errc::bad_option, "--threads ", o.threads, ": expected 1 to ",
+          most_threads);
   if (line.backend_name == "cuda")
     o.backend = backend::cuda;
   else

@@ -50,6 +50,8 @@ TEST_CASE("nested calls run on one thread", "[core][parallel]") {
 
 TEST_CASE("devices are refused by name", "[core][device]") {
   CHECK_THROWS_AS(require_threads(cpu{0}), error);
+  CHECK_THROWS_AS(require_threads(cpu{most_threads + 1}), error);
+  CHECK_NOTHROW(require_threads(cpu{most_threads}));
   CHECK_NOTHROW(require_backend(backend::cpu));
   try {
     require_backend(backend::cuda);

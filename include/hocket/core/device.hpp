@@ -74,8 +74,12 @@ void require_backend(backend where) {
           "): use --backend cpu");
 }
 
+/// More than any machine has processors for; starting a hundred thousand threads takes minutes.
+inline constexpr int most_threads = 4096;
+
 inline void require_threads(const cpu& device) {
-  expects(device.threads >= 1, errc::bad_option, "cpu.threads is ", device.threads, "; it must be at least 1");
+  expects(device.threads >= 1 && device.threads <= most_threads, errc::bad_option, "cpu.threads is ", device.threads,
+          "; it must be 1 to ", most_threads);
 }
 
 }  // namespace hocket
