@@ -122,7 +122,7 @@ TEST_CASE("wrong use: exit 2 and the list of what is known", "[experiments][driv
   refused({"run", "--seeds", "1,1"}, "twice");
   refused({"run", "--shard", "2/2"}, "0 to n - 1");
   refused({"run", "--shard", "2"}, "i/n");
-  refused({"run", "--threads", "0"}, "at least 1");
+  refused({"run", "--threads", "0"}, "expected 1 to 4096");
   refused({"run", "--threads", "many"}, "--threads");
   refused({"run", "--backend", "tpu"}, "cpu or cuda");
   refused({"validate"}, "PATH");

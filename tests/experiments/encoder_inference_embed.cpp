@@ -179,7 +179,7 @@ TEST_CASE("wrong use of embed is exit 2, unreadable files are exit 4", "[experim
   refuses(2, with({"--max-length", "0"}), {"max_length 0"});
   refuses(2, with({"--max-length", "-3"}), {"-3"});
   refuses(2, with({"--max-length", "many"}), {"many", "whole number"});
-  refuses(2, with({"--threads", "0"}), {"0", "at least 1"});
+  refuses(2, with({"--threads", "0"}), {"0", "expected 1 to 4096"});
   refuses(2, with({"--colour", "red"}), {"--colour", "--precision"});
   refuses(4, {"--model", "nowhere", "--text", "texts.txt", "--out", "out.npy"}, {"nowhere", "model.safetensors"});
   refuses(4, {"--model", "model", "--text", "absent.txt", "--out", "out.npy"}, {"absent.txt", "no such file"});
