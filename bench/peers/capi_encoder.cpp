@@ -69,10 +69,11 @@ class embedding final : public capi::runnable {
   std::vector<std::uint32_t> ids_, lengths_;
 };
 
-/// Three classes on the pooler. Methods: lora (rank 8, query and value), full, and frozen: the floor of every method that
-/// leaves the model as it is, a gradient down to the norm of the embeddings and nothing else but the head. Input: ids (items, length), a label for each item, the head's weight (3, D) and bias
-/// (3). The first run takes the input over and gives the loss without dropout; every later one is a training step
-/// (forward, backward, AdamW) and gives its loss.
+/// Three classes on the pooler. Methods: lora (rank 8, query and value), full, and frozen: the floor of every method
+/// that leaves the model as it is, a gradient down to the norm of the embeddings and nothing else but the head.
+/// Input: ids (items, length), a label for each item, the head's weight (3, D) and bias (3). The first run takes the
+/// input over and gives the loss without dropout; every later one is a training step (forward, backward, AdamW) and
+/// gives its loss.
 class training final : public capi::runnable {
  public:
   training(const char* folder, std::string_view method, std::string_view precision, bool dropout, std::size_t items,
@@ -98,13 +99,11 @@ class training final : public capi::runnable {
       lora_.emplace(options);
       peft::attach(*lora_, config, weights_, 1);
       lora_->join(added);
+    } else if (method == "frozen") {
+      weights_.train_only({"embeddings.LayerNorm.*", text(nn::classifier_head, ".*")});
     } else {
-      expects(method == "full" || method == "frozen", errc::not_built, "training by ", method,
-              " is not built; lora, full and frozen are");
-      if (method == "frozen")
-        weights_.train_only({"embeddings.LayerNorm.*", text(nn::classifier_head, ".*")});
-      else
-        peft::attach(peft::full{}, config, weights_, 1);
+      expects(method == "full", errc::not_built, "training by ", method, " is not built; lora, full and frozen are");
+      peft::attach(peft::full{}, config, weights_, 1);
     }
     labels_ = tape_.indices("labels", batch_->items(), 3);
     const nn::sequence_classifier<float> model(config, head, weights_);

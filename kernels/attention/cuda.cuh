@@ -10,8 +10,8 @@
 //      every run. Heads of a group, and items that share a prefix, are summed by one block in order.
 //   3  tensor cores: a block's own rows live in registers as left operands, scores never leave registers; tiles that
 //      cross no mask skip the masks' arithmetic; tiles that no row sees are not loaded.
-// On an H100, forward f16, 8 x 16 heads, T 2048, D 64: 88 TFLOP/s, 0.39 of FlashAttention-2; three blocks of four warps a
-// multiprocessor, held by registers and by shared memory alike.
+// On an H100, forward f16, 8 x 16 heads, T 2048, D 64: 88 TFLOP/s, 0.39 of FlashAttention-2; three blocks of four warps
+// a multiprocessor, held by registers and by shared memory alike.
 //   -  one block for all items of a shared prefix leaves a large card idle when the batch is large: partial sums an
 //   item
 //      and a second pass are to be weighed on a GPU, as are tile sizes and packed conversions to bf16.

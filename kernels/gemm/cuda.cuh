@@ -6,9 +6,9 @@
 //   the
 //      other is multiplied; rows padded by 16 bytes so that the eight rows of an ldmatrix fall into different banks.
 //   3  a batch at once: small results over many rows (covariances) fill a card that one product would leave idle.
-// On an H100, 4096^3: mma 150 TFLOP/s in f16, 0.23 of cuBLAS; tiled 12 TFLOP/s, 0.24. mma issues in 64 % of the cycles:
-// 32 x 32 a warp loads a fragment for every two products. Next: 128 x 128 a block, 64 x 64 a warp, three buffers; wgmma.
-// tiled waits for shared memory in 46 % of its warp cycles: 8 x 8 a thread.
+// On an H100, 4096^3: mma 150 TFLOP/s in f16, 0.23 of cuBLAS; tiled 12 TFLOP/s, 0.24. mma issues in 64 % of the
+// cycles: 32 x 32 a warp loads a fragment for every two products. Next: 128 x 128 a block, 64 x 64 a warp, three
+// buffers; wgmma. tiled waits for shared memory in 46 % of its warp cycles: 8 x 8 a thread.
 // sm_75 has no m16n8k16 and no cp.async: there the mma entry points run the tiled body on the same arguments.
 #pragma once
 
