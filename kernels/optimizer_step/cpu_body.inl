@@ -74,10 +74,15 @@ bool all_zero(std::size_t n, const T* x) noexcept {
 template <class T>
 void adam_of_resting(const adam_constants<T>& c, std::size_t n, T* p, T* g, T* m, T* v, bool clear,
                      std::uint8_t* resting) noexcept {
+  const T keep = c.keep;
   for (std::size_t first = 0; first < n; first += resting_run, ++resting) {
     const std::size_t count = n - first < resting_run ? n - first : resting_run;
     if (*resting && all_zero(count, g + first)) {
-      for (std::size_t i = first; c.keep != T{1} && i < first + count; ++i) p[i] *= c.keep;
+      if (keep != T{1})
+        for (std::size_t i = first; i < first + count; i += lanes<T>) {
+          const std::size_t some = first + count - i < lanes<T> ? first + count - i : lanes<T>;
+          put<T>(p + i, some, take(p + i, some) * keep);
+        }
       continue;
     }
     adam(c, count, p + first, g + first, m + first, v + first, clear);

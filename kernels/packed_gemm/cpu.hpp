@@ -116,8 +116,8 @@ void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32
   HOCKET_ON_BEST_ISA(pack_strip_turned<Parts>(k, row, to))
 }
 template <std::size_t Parts, class S>
-void pack_pair(std::size_t count, const S* first, const S* second, std::uint32_t* to) noexcept {
-  HOCKET_ON_BEST_ISA(pack_pair<Parts>(count, first, second, to))
+void pack_pair(std::size_t n, const S* first, const S* second, std::uint32_t* to, std::size_t apart) noexcept {
+  HOCKET_ON_BEST_ISA(pack_pair<Parts>(n, first, second, to, apart))
 }
 
 /// x as the sum of `Parts` numbers of bf16, or as one; what kernels do with registers (round_32 in cpu_body.inl).
@@ -134,33 +134,43 @@ std::array<bf16, Parts> parts_of_number(float x) noexcept {
   return parts;
 }
 
-template <std::size_t Parts>
-void pack_strip_bf16(std::size_t k, std::size_t j0, std::size_t columns, std::span<const part<float>> parts,
-                     bool turned, std::byte* strip) noexcept {
-  auto* const to = reinterpret_cast<std::uint32_t*>(strip);
-  const bool plain = std::all_of(parts.begin(), parts.end(), [](const part<float>& each) {
+/// Whether all pieces hold their lines as they are.
+inline bool are_plain(std::span<const part<float>> parts) {
+  return std::all_of(parts.begin(), parts.end(), [](const part<float>& each) {
     return each.offset == 0 && each.length == all_of_line && each.scale == 1;
   });
-  if (!plain) {  // narrow terms: no need for speed
-    std::fill_n(strip, steps_of(precision::bf16, k) * Parts * 2 * tile_bytes, std::byte{0});
-    auto* const out = reinterpret_cast<std::uint16_t*>(strip);
+}
+
+/// Strips [first, last) of tiles of bf16 or of its parts.
+template <std::size_t Parts>
+void pack_strips_bf16(std::size_t k, std::size_t n, std::span<const part<float>> parts, bool turned, std::size_t first,
+                      std::size_t last, std::byte* to) noexcept {
+  const std::size_t words = steps_of(precision::bf16, k) * Parts * 512;  // of a strip
+  auto* const strips = reinterpret_cast<std::uint32_t*>(to) + first * words;
+  const std::size_t j0 = first * 32, columns = std::min(n, last * 32) - j0;
+  if (!are_plain(parts)) {  // narrow terms: no need for speed
+    std::fill_n(strips, (last - first) * words, 0U);
+    auto* const out = reinterpret_cast<std::uint16_t*>(strips);
     visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {
-      std::uint16_t* at = out + q / 32 * Parts * 1024 + j / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 + q % 2;
+      std::uint16_t* at = out + j / 32 * words * 2 + q / 32 * Parts * 1024 + j % 32 / 16 * 512 + q % 32 / 2 * 32 +
+                          j % 16 * 2 + q % 2;
       for (const bf16 each : parts_of_number<Parts>(x)) {
         *at = each.bits;
         at += 1024;
       }
     });
-    return;
-  }
-  if (turned) {
-    const float* row[32] = {};
-    for (std::size_t j = 0; j < columns; ++j) row[j] = line_of(parts, j0 + j);
-    return pack_strip_turned<Parts>(k, row, to);
-  }
-  for (std::size_t q = 0; q < rounded_up(k, 32); q += 2) {
-    const float *const one = line_of(parts, q), *const two = line_of(parts, q + 1);
-    pack_pair<Parts>(columns, one ? one + j0 : one, two ? two + j0 : two, to + q / 32 * Parts * 512 + q % 32 / 2 * 16);
+  } else if (turned) {
+    for (std::size_t j = 0; j < columns; j += 32) {
+      const float* row[32] = {};
+      for (std::size_t i = 0; i < std::min<std::size_t>(32, columns - j); ++i) row[i] = line_of(parts, j0 + j + i);
+      pack_strip_turned<Parts>(k, row, strips + j / 32 * words);
+    }
+  } else {
+    for (std::size_t q = 0; q < rounded_up(k, 32); q += 2) {  // rows as memory brings them
+      const float *const one = line_of(parts, q), *const two = line_of(parts, q + 1);
+      pack_pair<Parts>(columns, one ? one + j0 : one, two ? two + j0 : two,
+                       strips + q / 32 * Parts * 512 + q % 32 / 2 * 16, words);
+    }
   }
 }
 
@@ -194,15 +204,11 @@ void pack_rows(precision p, std::size_t k, std::size_t n, const S* b, std::size_
   const std::size_t bytes = strip_bytes<T>(p, k);
   if constexpr (std::is_same_v<T, float>) {
     for (std::size_t q = 0; p != precision::native && q < rounded_up(k, 32); q += 2) {  // rows as memory brings them
-      std::byte* strip = to + q / 32 * parts_of(p) * 2 * tile_bytes + q % 32 / 2 * 64;
-      for (std::size_t j0 = 0; j0 < n; j0 += width, strip += bytes) {
-        const std::size_t count = std::min(width, n - j0);
-        const S *const one = q < k ? b + q * ldb + j0 : nullptr, *const two =
-                                                                     q + 1 < k ? b + (q + 1) * ldb + j0 : nullptr;
-        auto* const pairs = reinterpret_cast<std::uint32_t*>(strip);
-        p == precision::split ? detail::pack_pair<3>(count, one, two, pairs)
-                              : detail::pack_pair<1>(count, one, two, pairs);
-      }
+      const S *const one = q < k ? b + q * ldb : nullptr, *const two = q + 1 < k ? b + (q + 1) * ldb : nullptr;
+      auto* const pairs =
+          reinterpret_cast<std::uint32_t*>(to + q / 32 * parts_of(p) * 2 * tile_bytes + q % 32 / 2 * 64);
+      p == precision::split ? detail::pack_pair<3>(n, one, two, pairs, bytes / 4)
+                            : detail::pack_pair<1>(n, one, two, pairs, bytes / 4);
     }
   }
   if constexpr (std::is_same_v<T, S>)
@@ -221,18 +227,14 @@ template <Real T>
 void pack(precision p, std::size_t k, std::size_t n, std::span<const part<T>> parts, bool turned, std::size_t first,
           std::size_t last, std::byte* to) noexcept {
   constexpr std::size_t width = strip_columns<T>;
+  if constexpr (std::is_same_v<T, float>) {
+    if (p == precision::bf16) return detail::pack_strips_bf16<1>(k, n, parts, turned, first, last, to);
+    if (p == precision::split) return detail::pack_strips_bf16<3>(k, n, parts, turned, first, last, to);
+  }
   for (std::size_t s = first; s < last; ++s) {
     std::byte* const strip = to + s * strip_bytes<T>(p, k);
     const std::size_t j0 = s * width, columns = std::min(width, n - j0);
     if constexpr (std::is_same_v<T, float>) {
-      if (p == precision::bf16) {
-        detail::pack_strip_bf16<1>(k, j0, columns, parts, turned, strip);
-        continue;
-      }
-      if (p == precision::split) {
-        detail::pack_strip_bf16<3>(k, j0, columns, parts, turned, strip);
-        continue;
-      }
       if (p == precision::int8) {
         detail::pack_strip_int8(k, j0, columns, parts, turned, strip);
         continue;

@@ -266,29 +266,9 @@ void pack_left_int8(std::size_t rows, std::size_t k, const S* a, std::size_t lda
   }
 }
 
-/// One strip of B whose columns are rows of memory: row[j] has k elements, or is null past the end of B.
-template <std::size_t Parts>
-void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
-  const bool in_hardware = rounds_in_hardware();
-  for (std::size_t j = 0; j < 32; ++j) {
-    std::uint32_t* column = to + j / 16 * 256 + j % 16;
-    for (std::size_t s = 0; s < steps_of(precision::bf16, k); ++s) {
-      std::uint16_t rounded[Parts * 32];
-      if (row[j] && (s + 1) * 32 <= k)
-        round_32<Parts>(row[j] + s * 32, rounded, 32, in_hardware);
-      else
-        round_some<Parts>(row[j] + s * 32, row[j] ? k - s * 32 : 0, rounded, 32);
-      std::uint32_t pairs[Parts * 16];
-      __builtin_memcpy(pairs, rounded, sizeof pairs);
-      for (std::size_t part = 0; part < Parts; ++part, column += 512)
-        for (std::size_t p = 0; p < 16; ++p) column[p * 16] = pairs[part * 16 + p];
-    }
-  }
-}
-
 /// `count` <= 32 elements, rounded; the others become 0. Parts lie after each other.
 template <std::size_t Parts>
-void halves_of(const float* x, std::size_t count, std::uint16_t* to, bool in_hardware) noexcept {
+HOCKET_ALWAYS_INLINE void halves_of(const float* x, std::size_t count, std::uint16_t* to, bool in_hardware) noexcept {
   if (count == 32)
     round_32<Parts>(x, to, 32, in_hardware);
   else
@@ -296,7 +276,7 @@ void halves_of(const float* x, std::size_t count, std::uint16_t* to, bool in_har
 }
 /// A bf16 is its own first part; the others are 0.
 template <std::size_t Parts>
-void halves_of(const bf16* x, std::size_t count, std::uint16_t* to, bool) noexcept {
+HOCKET_ALWAYS_INLINE void halves_of(const bf16* x, std::size_t count, std::uint16_t* to, bool) noexcept {
   __builtin_memset(to + 32, 0, (Parts - 1) * 64);
   if (count == 32) {
     __builtin_memcpy(to, x, 64);
@@ -317,14 +297,18 @@ HOCKET_ALWAYS_INLINE void pair_rows(std::size_t count, const S* first, const S* 
       to[part * apart + j] = low[part * 32 + j] | static_cast<std::uint32_t>(high[part * 32 + j]) << 16;
 }
 
-/// Two rows of B, `count` <= 32 columns, as the pairs of one strip; either may be null.
+/// Two rows of B, n columns, as pairs of strips that lie `apart` words from each other; either may be null.
 template <std::size_t Parts, class S>
-void pack_pair(std::size_t count, const S* first, const S* second, std::uint32_t* to) noexcept {
-  std::uint32_t pairs[Parts * 32];
-  pair_rows<Parts>(count, first, second, pairs, 32, rounds_in_hardware());
-  for (std::size_t part = 0; part < Parts; ++part) {
-    __builtin_memcpy(to + part * 512, pairs + part * 32, 64);
-    __builtin_memcpy(to + part * 512 + 256, pairs + part * 32 + 16, 64);
+void pack_pair(std::size_t n, const S* first, const S* second, std::uint32_t* to, std::size_t apart) noexcept {
+  const bool in_hardware = rounds_in_hardware();
+  for (std::size_t j0 = 0; j0 < n; j0 += 32, to += apart) {
+    std::uint32_t pairs[Parts * 32];
+    pair_rows<Parts>(n - j0 < 32 ? n - j0 : 32, first ? first + j0 : first, second ? second + j0 : second, pairs, 32,
+                     in_hardware);
+    for (std::size_t part = 0; part < Parts; ++part) {
+      __builtin_memcpy(to + part * 512, pairs + part * 32, 64);
+      __builtin_memcpy(to + part * 512 + 256, pairs + part * 32 + 16, 64);
+    }
   }
 }
 
@@ -346,6 +330,29 @@ void turn(std::size_t rows, std::size_t columns, const T* from, std::size_t ld, 
 #pragma GCC unroll 16
       for (std::size_t i = 0; i < n; ++i) store<T>(to + (c + i) * ldto + r, square[i]);
     }
+}
+
+/// One strip of B whose columns are rows of memory: row[j] has k elements, or is null past the end of B. Of every row
+/// the lines of the step after the next are asked for: 32 streams are more than the machine follows by itself.
+template <std::size_t Parts>
+void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32_t* to) noexcept {
+  const bool in_hardware = rounds_in_hardware();
+  for (std::size_t s = 0; s < steps_of(precision::bf16, k); ++s) {
+    std::uint32_t pairs[2][16][Parts * 16];
+    for (std::size_t j = 0; j < 32; ++j) {
+      const std::size_t left = row[j] ? k - s * 32 : 0;
+      if (left >= 96) {
+        __builtin_prefetch(row[j] + s * 32 + 64);
+        __builtin_prefetch(row[j] + s * 32 + 80);
+      }
+      std::uint16_t rounded[Parts * 32];
+      halves_of<Parts>(row[j] + s * 32, left < 32 ? left : 32, rounded, in_hardware);
+      __builtin_memcpy(pairs[j / 16][j % 16], rounded, sizeof rounded);
+    }
+    for (std::size_t part = 0; part < Parts; ++part)
+      for (std::size_t half = 0; half < 2; ++half, to += 256)
+        turn<std::uint32_t>(16, 16, pairs[half][0] + part * 16, Parts * 16, to, 16);
+  }
 }
 
 /// A to tiles of bf16 where columns of A are rows of memory: rows [0, count) of A from memory (k, lda).

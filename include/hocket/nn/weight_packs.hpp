@@ -38,7 +38,7 @@ class packed_weight {
   const std::byte* data() const { return bytes_.data(); }
   /// Packs what the parts hold now; allocates nothing.
   void fill(const cpu& device, std::span<const kernels::packed_gemm::part<T>> parts) {
-    constexpr std::size_t at_once = 4;
+    constexpr std::size_t at_once = 6;
     const std::size_t strips = kernels::packed_gemm::strips_of<T>(recipe_.n);
     for_each_tile(device, (strips + at_once - 1) / at_once, [&](std::size_t tile, std::size_t) {
       kernels::packed_gemm::pack<T>(recipe_.kind, recipe_.k, recipe_.n, parts, recipe_.turned, tile * at_once,
