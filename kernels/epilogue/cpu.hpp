@@ -53,7 +53,8 @@ struct forward_rows_of {
   std::size_t ldy;
   const std::int32_t* keep = nullptr;
   std::size_t ldkeep = 0;
-  bool far = false;  ///< u is not read soon: it may be written past the caches
+  bool far = false;     ///< u is not read soon: it may be written past the caches
+  bool slopes = false;  ///< u becomes act'(x + bias) where that is curved: the backward pass only multiplies with it
 
   /// What lies `row` rows further down and `column` columns further right; masks stay where they are.
   HOCKET_ALWAYS_INLINE forward_rows_of from(std::size_t row, std::size_t column) const {
@@ -80,6 +81,7 @@ struct backward_rows_of {
   T* sums;  ///< (columns), added to; may be null
   const std::int32_t* keep = nullptr;
   std::size_t ldkeep = 0;
+  bool slopes = false;  ///< u was written with `slopes`
 
   /// As above.
   HOCKET_ALWAYS_INLINE backward_rows_of from(std::size_t row, std::size_t column) const {

@@ -117,31 +117,38 @@ HOCKET_ALWAYS_INLINE vec<T> value_of(vec<T> u) {
   }
 }
 
-/// d act'(u); S: the type that u was kept in.
+/// act'(u) of an activation whose slope is not told by u's sign; S: the type that u, or the slope, is kept in.
 template <activation Act, class T, class S>
-HOCKET_ALWAYS_INLINE vec<T> slope_of(vec<T> d, vec<T> u) {
-  if constexpr (Act == activation::relu) {
-    return u > T{0} ? d : (u == u ? vec<T>{} : u);
-  } else if constexpr (Act == activation::gelu && std::is_same_v<S, bf16>) {
-    return d * (rough_normal(u) + u * (0.39894228F * rough_power(u * u * -0.72134752F)));
+HOCKET_ALWAYS_INLINE vec<T> slope_of(vec<T> u) {
+  static_assert(curved(Act));
+  if constexpr (Act == activation::gelu && std::is_same_v<S, bf16>) {
+    return rough_normal(u) + u * (0.39894228F * rough_power(u * u * -0.72134752F));
   } else if constexpr (Act == activation::gelu) {
     vec<T> bell{};
     const vec<T> phi = normal_distribution<T>(u, bell);
-    return d * (phi + u * (bell * T(0.39894228040143267794)));
+    return phi + u * (bell * T(0.39894228040143267794));
   } else if constexpr (Act == activation::tanh) {
     const vec<T> y = tanh_of<T>(u);
-    return d * (T{1} - y * y);
-  } else if constexpr (Act == activation::gelu_tanh) {
+    return T{1} - y * y;
+  } else {
     u = u < T{-steep}  ? vec<T>{} - T{steep}
         : u > T{steep} ? vec<T>{} + T{steep}
                        : u;  // flat outside, where squares overflow
     vec<T> small{};
     const vec<T> share = tanh_share<T>(u, small), whole = T{1} + small;
     const vec<T> rise = small / (whole * whole) * (u * u * T(3 * tanh_cubic) + T(tanh_linear));
-    return d * (share + u * rise);
-  } else {
-    return d;
+    return share + u * rise;
   }
+}
+/// d act'(u), u as it is kept: what went into the activation or, with `Slopes`, act' there.
+template <activation Act, bool Slopes, class T, class S>
+HOCKET_ALWAYS_INLINE vec<T> through(vec<T> d, vec<T> u) {
+  if constexpr (Act == activation::relu)
+    return u > T{0} ? d : (u == u ? vec<T>{} : u);
+  else if constexpr (Slopes)
+    return d * u;
+  else
+    return d * slope_of<Act, T, S>(u);
 }
 
 /// A register of x, or with `Whole` false its first `count` elements; S is T or, for f32, bf16.
@@ -190,7 +197,7 @@ HOCKET_ALWAYS_INLINE void put_far(S* x, vec<T> value) {
 
 /// `count` <= lanes columns of every row. keep: null, or the masks of the first of them. Arguments are copies: the
 /// compiler cannot know that outputs do not lie over them.
-template <activation Act, bool Drops, bool Whole, class T, class S>
+template <activation Act, bool Slopes, bool Drops, bool Whole, class T, class S>
 void forward_panel(const forward_rows_of<T, S> in, std::size_t count, const std::int32_t* keep, std::size_t ldkeep,
                    T scale) noexcept {
   const T *x = in.x, *residual = in.residual;
@@ -201,10 +208,12 @@ void forward_panel(const forward_rows_of<T, S> in, std::size_t count, const std:
     vec<T> value = take<Whole, T>(x, count);
     if (in.bias) value += bias;
     if (u) {
+      vec<T> kept = value;
+      if constexpr (Slopes) kept = slope_of<Act, T, S>(value);
       if (Whole && in.far)
-        put_far<T>(u, value);
+        put_far<T>(u, kept);
       else
-        put<Whole, T>(u, count, value, in_hardware);
+        put<Whole, T>(u, count, kept, in_hardware);
       u += in.ldu;
     }
     value = value_of<Act, T, S>(value);
@@ -221,7 +230,7 @@ void forward_panel(const forward_rows_of<T, S> in, std::size_t count, const std:
     y += in.ldy;
   }
 }
-template <activation Act, bool Drops, bool Whole, class T, class S>
+template <activation Act, bool Slopes, bool Drops, bool Whole, class T, class S>
 void backward_panel(const backward_rows_of<T, S> in, std::size_t count, const std::int32_t* keep, std::size_t ldkeep,
                     T scale) noexcept {
   const S *dy = in.dy, *u = in.u;
@@ -234,7 +243,7 @@ void backward_panel(const backward_rows_of<T, S> in, std::size_t count, const st
       keep += ldkeep;
     }
     if constexpr (Act != activation::none) {
-      value = slope_of<Act, T, S>(value, take<Whole, T>(u, count));
+      value = through<Act, Slopes, T, S>(value, take<Whole, T>(u, count));
       u += in.ldu;
     }
     put<Whole, T>(du, count, value);
@@ -273,41 +282,46 @@ HOCKET_ALWAYS_INLINE void walk(const dropout& drop, const In& in, Panel&& panel)
   }
 }
 
-template <activation Act, class T, class S>
+template <activation Act, bool Slopes, class T, class S>
 void forward_all(const dropout& drop, const forward_rows_of<T, S>& in) noexcept {
   walk<T>(drop, in,
           [&](auto drops, auto whole, const auto& rows, std::size_t count, const std::int32_t* keep, std::size_t ld) {
-            forward_panel<Act, decltype(drops)::value, decltype(whole)::value>(rows, count, keep, ld,
-                                                                               static_cast<T>(drop.scale));
+            forward_panel<Act, Slopes, decltype(drops)::value, decltype(whole)::value>(rows, count, keep, ld,
+                                                                                       static_cast<T>(drop.scale));
           });
 }
-template <activation Act, class T, class S>
+template <activation Act, bool Slopes, class T, class S>
 void backward_all(const dropout& drop, const backward_rows_of<T, S>& in) noexcept {
   walk<T>(drop, in,
           [&](auto drops, auto whole, const auto& rows, std::size_t count, const std::int32_t* keep, std::size_t ld) {
-            backward_panel<Act, decltype(drops)::value, decltype(whole)::value>(rows, count, keep, ld,
-                                                                                static_cast<T>(drop.scale));
+            backward_panel<Act, Slopes, decltype(drops)::value, decltype(whole)::value>(rows, count, keep, ld,
+                                                                                        static_cast<T>(drop.scale));
           });
 }
 
 template <class T, class S>
 void forward_rows(activation act, const dropout& drop, const forward_rows_of<T, S>& in) noexcept {
+  const auto curved_one = [&](auto which) {
+    constexpr activation a = decltype(which)::value;
+    return in.u && in.slopes ? forward_all<a, true, T, S>(drop, in) : forward_all<a, false, T, S>(drop, in);
+  };
   switch (act) {
-    case activation::none: return forward_all<activation::none, T, S>(drop, in);
-    case activation::relu: return forward_all<activation::relu, T, S>(drop, in);
-    case activation::gelu: return forward_all<activation::gelu, T, S>(drop, in);
-    case activation::tanh: return forward_all<activation::tanh, T, S>(drop, in);
-    case activation::gelu_tanh: return forward_all<activation::gelu_tanh, T, S>(drop, in);
+    case activation::none: return forward_all<activation::none, false, T, S>(drop, in);
+    case activation::relu: return forward_all<activation::relu, false, T, S>(drop, in);
+    case activation::gelu: return curved_one(std::integral_constant<activation, activation::gelu>{});
+    case activation::tanh: return curved_one(std::integral_constant<activation, activation::tanh>{});
+    case activation::gelu_tanh: return curved_one(std::integral_constant<activation, activation::gelu_tanh>{});
   }
 }
 template <class T, class S>
 void backward_rows(activation act, const dropout& drop, const backward_rows_of<T, S>& in) noexcept {
+  if (in.slopes && curved(act)) return backward_all<activation::gelu, true, T, S>(drop, in);  // of each the same
   switch (act) {
-    case activation::none: return backward_all<activation::none, T, S>(drop, in);
-    case activation::relu: return backward_all<activation::relu, T, S>(drop, in);
-    case activation::gelu: return backward_all<activation::gelu, T, S>(drop, in);
-    case activation::tanh: return backward_all<activation::tanh, T, S>(drop, in);
-    case activation::gelu_tanh: return backward_all<activation::gelu_tanh, T, S>(drop, in);
+    case activation::none: return backward_all<activation::none, false, T, S>(drop, in);
+    case activation::relu: return backward_all<activation::relu, false, T, S>(drop, in);
+    case activation::gelu: return backward_all<activation::gelu, false, T, S>(drop, in);
+    case activation::tanh: return backward_all<activation::tanh, false, T, S>(drop, in);
+    case activation::gelu_tanh: return backward_all<activation::gelu_tanh, false, T, S>(drop, in);
   }
 }
 

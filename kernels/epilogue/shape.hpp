@@ -19,6 +19,8 @@
 namespace hocket::kernels::epilogue {
 
 enum class activation { none, relu, gelu, tanh, gelu_tanh };
+/// Whether the slope takes more values than 0 and 1.
+constexpr bool curved(activation a) { return a != activation::none && a != activation::relu; }
 
 /// Which elements are dropped: a pure function of (seed, stream, row, column), on every device and in every order.
 /// Columns come in groups of 64; group g = row ceil(columns / 64) + column / 64 takes Philox blocks 16 g ... 16 g + 15,

@@ -184,7 +184,7 @@ void linear_op<T>::strip_forward(const frame<T>& f, const layout& at, std::size_
           options_.act, drop,
           {here, s->count, 0, c + s->offset, width, g.bias != no_input ? f.input(g.bias).data() + s->column : nullptr,
            residual ? residual + place : nullptr, columns_, u ? u + place : nullptr, columns_, y + place, columns_,
-           keep ? keep + first * masks + s->offset : nullptr, masks, u && f.keeps_far(0)});
+           keep ? keep + first * masks + s->offset : nullptr, masks, u && f.keeps_far(0), true});
     }
   }
 }
@@ -268,9 +268,10 @@ void linear_op<T>::rows_backward(const frame<T>& f, T* du) const noexcept {
   if (changes() || sums || !in_place)
     for (std::size_t r = 0; r < rows; r += band) {
       const std::size_t place = r * columns_;
-      kernels::epilogue::backward_rows<T, S>(options_.act, mask(f),
-                                             {std::min(band, rows - r), columns_, f.block().first + r, dy + place,
-                                              columns_, u ? u + place : nullptr, columns_, du + place, columns_, sums});
+      kernels::epilogue::backward_rows<T, S>(
+          options_.act, mask(f),
+          {std::min(band, rows - r), columns_, f.block().first + r, dy + place, columns_, u ? u + place : nullptr,
+           columns_, du + place, columns_, sums, nullptr, 0, true});
     }
   term_sums(f, du, columns_, 0, columns_);
 }
@@ -297,7 +298,7 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
   if (changes() || sums || !in_place)
     kernels::epilogue::backward_rows<T, S>(
         options_.act, mask(f),
-        {rows, count, 0, dy + first, columns_, u ? u + first : nullptr, columns_, to, ld, sums, keep, masks});
+        {rows, count, 0, dy + first, columns_, u ? u + first : nullptr, columns_, to, ld, sums, keep, masks, true});
   term_sums(f, to, ld, first, count);
   if (wishes_of(f).weights) turn(f, first, count, to, ld);
   if constexpr (std::is_same_v<T, float>) {
