@@ -227,6 +227,16 @@ class frame {
   S* kept_rows(std::size_t j) const {
     return at<S>(kept_place(j), node_.kept_sizes[j]);
   }
+  /// The current block's rows of a strip of `width` columns of kept matrix j, where strips lie one after the other: a
+  /// row has the columns of its strip only.
+  template <class S = T>
+  S* kept_strip(std::size_t j, std::size_t strip, std::size_t width) const {
+    const place& where = kept_place(j);
+    const matrix_size& size = node_.kept_sizes[j];
+    const std::size_t rows_before = where.local ? 0 : block_.first, all = where.local ? block_.rows : rows(size.rows),
+                      first = strip * width, columns = size.columns - first < width ? size.columns - first : width;
+    return reinterpret_cast<S*>(where.local ? local_ + where.offset : where.data) + all * first + rows_before * columns;
+  }
   /// The current block's first row of a matrix at `where`.
   template <class S>
   S* at(const place& where, const matrix_size& size) const {

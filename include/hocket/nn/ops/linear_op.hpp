@@ -207,6 +207,20 @@ class linear_op final : public op<T> {
   bool gradient_apart(storage kept, bool passed_on) const {
     return kept != storage::native || (changes() && passed_on);
   }
+  /// Whether what is kept lies strip after strip: the backward pass then reads it so, at the pace of memory.
+  bool keeps_strips(storage kept) const { return tiles() && kept == storage::bf16 && chosen_.empty(); }
+  /// What the block keeps of one strip; null if nothing is kept.
+  template <class S>
+  struct kept_columns {
+    S* data = nullptr;
+    std::size_t ld = 0;
+  };
+  template <class S>
+  kept_columns<S> kept_columns_of(const frame<T>& f, std::size_t strip) const noexcept {
+    if (!f.keeps(0)) return {};
+    if (!keeps_strips(f.output_storage())) return {f.template kept_rows<S>(0) + strip * width, columns_};
+    return {f.template kept_strip<S>(0, strip, width), std::min(width, columns_ - strip * width)};
+  }
   kernels::epilogue::dropout mask(const frame<T>& f) const noexcept {
     if (options_.dropout == 0 || !f.training()) return {};
     return kernels::epilogue::make_dropout(options_.dropout, f.seed(), f.stream(0));

@@ -150,7 +150,8 @@ void linear_op<T>::strip_forward(const frame<T>& f, const layout& at, std::size_
   std::byte* const own = f.worker_scratch();
   T* const sums = now.alone() ? nullptr : reinterpret_cast<T*>(own + at.sums) + strip * pg::block_rows(rows) * width;
   const auto drop = mask(f);
-  S *const y = f.template output_rows<S>(), *const u = f.keeps(0) ? f.template kept_rows<S>(0) : nullptr;
+  S* const y = f.template output_rows<S>();
+  const kept_columns<S> u = kept_columns_of<S>(f, strip);
   const T* const residual = residual_ != no_input ? f.input_rows(residual_) : nullptr;
   const auto first_segment =
       std::partition_point(segments_.begin(), segments_.end(), [&](const segment& each) { return each.strip < strip; });
@@ -183,8 +184,9 @@ void linear_op<T>::strip_forward(const frame<T>& f, const layout& at, std::size_
       kernels::epilogue::forward_rows<T, S>(
           options_.act, drop,
           {here, s->count, 0, c + s->offset, width, g.bias != no_input ? f.input(g.bias).data() + s->column : nullptr,
-           residual ? residual + place : nullptr, columns_, u ? u + place : nullptr, columns_, y + place, columns_,
-           keep ? keep + first * masks + s->offset : nullptr, masks, u && f.keeps_far(0), true});
+           residual ? residual + place : nullptr, columns_, u.data ? u.data + first * u.ld + s->offset : nullptr, u.ld,
+           y + place, columns_, keep ? keep + first * masks + s->offset : nullptr, masks, u.data && f.keeps_far(0),
+           true});
     }
   }
 }
@@ -284,12 +286,12 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
   namespace pg = kernels::packed_gemm;
   constexpr std::size_t masks = kernels::epilogue::dropout_group;
   const std::size_t rows = f.block().rows, first = strip * width, count = std::min(width, columns_ - first);
-  const S *const dy = f.template output_gradient_rows<S>(), *const u =
-                                                                f.keeps(0) ? f.template kept_rows<S>(0) : nullptr;
+  const S* const dy = f.template output_gradient_rows<S>();
+  const auto u = kept_columns_of<S>(f, strip);
   if (first + count < columns_)  // rows lie further apart than a processor looks ahead
     for (std::size_t r = 0; r < rows; ++r) {
       __builtin_prefetch(dy + r * columns_ + first + count);
-      if (u) __builtin_prefetch(u + r * columns_ + first + count);
+      if (u.data && u.ld == columns_) __builtin_prefetch(u.data + r * columns_ + width);
     }
   T* const to = du ? du + first : reinterpret_cast<T*>(scratch + at.block);
   const std::size_t ld = du ? columns_ : width;
@@ -297,8 +299,7 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
   const bool in_place = static_cast<const void*>(to) == static_cast<const void*>(dy + first);
   if (changes() || sums || !in_place)
     kernels::epilogue::backward_rows<T, S>(
-        options_.act, mask(f),
-        {rows, count, 0, dy + first, columns_, u ? u + first : nullptr, columns_, to, ld, sums, keep, masks, true});
+        options_.act, mask(f), {rows, count, 0, dy + first, columns_, u.data, u.ld, to, ld, sums, keep, masks, true});
   term_sums(f, to, ld, first, count);
   if (wishes_of(f).weights) turn(f, first, count, to, ld);
   if constexpr (std::is_same_v<T, float>) {
