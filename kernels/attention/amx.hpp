@@ -339,11 +339,13 @@ inline void forward_tiles(const shape& s, const inputs<bf16>& in, const outputs<
 
 /// Scores and dP = dout . v (keys, queries) become the weights Z P of dV, whose factor of what stays comes at the end,
 /// and the slopes P (Z dP - delta) of dQ and dK: left operands (keys, queries), and the slopes as a right one too.
-/// Zeros past keys and queries.
-inline void make_slopes(std::size_t keys, std::size_t count, float factor, float kept_scale, const kept_bits* bits,
-                        const backward_memory& m) noexcept {
+/// Zeros past keys and queries. ahead(j): asks for memory, a little at every pair of keys.
+template <class Ahead>
+void make_slopes(std::size_t keys, std::size_t count, float factor, float kept_scale, const kept_bits* bits,
+                 const backward_memory& m, const Ahead& ahead) noexcept {
   const std::size_t across = tiles_of(count, tile_depth);
-  for (std::size_t j = 0; j < padded(keys, tile_depth); j += 2)
+  for (std::size_t j = 0; j < padded(keys, tile_depth); j += 2) {
+    ahead(j);
     for (std::size_t v = 0; v < across; ++v) {
       lanes_f32 weight[2][2] = {}, slope[2][2] = {};
       for (std::size_t e = 0; e < 2; ++e)
@@ -368,6 +370,7 @@ inline void make_slopes(std::size_t keys, std::size_t count, float factor, float
             m.slopes_down + (j / tile_depth * registers + 2 * v + u) * tile_bytes + j % tile_depth / 2 * row_bytes,
             interleaved(slope[0][u], slope[1][u]));
     }
+  }
 }
 
 /// Keys of the prefix or of an item's own that a part holds, and where their blocks lie among the part's.
@@ -428,7 +431,26 @@ inline void backward_tiles(const shape& s, const inputs<bf16>& in, const upstrea
                        m.k_turned + n * m.turned_tiles(width) * tile_bytes);
     }
 
-  for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h)
+  for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
+    // Rows of a head are a line or two, far apart from each other: of a short item the next head's are asked for.
+    const bool short_items = s.queries <= queries && h + 1 < s.heads;
+    struct rows_ahead {
+      const bf16* first;
+      std::size_t row;
+      void ask(std::size_t j, std::size_t width_of_head) const {
+        for (std::size_t d = 0; d < width_of_head; d += row_bytes / sizeof(bf16)) {
+          __builtin_prefetch(first + j * row + d);
+          __builtin_prefetch(first + (j + 1) * row + d);
+        }
+      }
+    };
+    std::array<rows_ahead, 5> next_head{};
+    if (short_items)
+      next_head = {rows_ahead{in.q.at(b, h + 1, 0, query_starts), in.q.row},
+                   {in.k.at(b, (h + 1) / group, 0, key_starts), in.k.row},
+                   {in.v.at(b, (h + 1) / group, 0, key_starts), in.v.row},
+                   {up.dout.at(b, h + 1, 0, query_starts), up.dout.row},
+                   {up.out.at(b, h + 1, 0, query_starts), up.out.row}};
     for (std::size_t i0 = 0; i0 < s.queries; i0 += queries) {
       bf16* const dq_out = to.dq.at(b, h, i0, query_starts);
       const std::size_t count = i0 < at.queries ? std::min(queries, at.queries - i0) : 0;
@@ -465,7 +487,11 @@ inline void backward_tiles(const shape& s, const inputs<bf16>& in, const upstrea
                          dense(m.dout, across), m.dp, queries);
           kept_bits bits;
           if (!s.drop.none()) make_bits(s, b, h, i0, count, each.own, j0, keys, bits);
-          make_slopes(keys, count, scale.factor, static_cast<float>(s.drop.scale), s.drop.none() ? nullptr : &bits, m);
+          make_slopes(keys, count, scale.factor, static_cast<float>(s.drop.scale), s.drop.none() ? nullptr : &bits, m,
+                      [&](std::size_t j) {
+                        if (!short_items || j >= count) return;
+                        for (const auto& each : next_head) each.ask(j, s.width);
+                      });
           product<true>(down, width.across, depth, dense(m.weights, queries / tile_depth),
                         dense(m.dout_rows, width.across), m.dv + n * block_floats, width.columns);
           product<true>(down, width.across, depth, dense(m.slopes, queries / tile_depth), dense(m.q_rows, width.across),
@@ -479,6 +505,7 @@ inline void backward_tiles(const shape& s, const inputs<bf16>& in, const upstrea
       else
         put_turned(m.dq, queries, count, s.width, m.factor, dq_out, to.dq.row);
     }
+  }
 
   const auto kept_scale = static_cast<float>(s.drop.scale);
   if (const block_stretch& of = stretches[0]; of.first < of.last) {
