@@ -25,10 +25,12 @@
 
 namespace hocket::kernels::optimizer_step {
 
-inline constexpr std::size_t elements_per_tile = 65536;
+inline constexpr std::size_t elements_per_tile = 65536;  ///< of the sums of a norm
+inline constexpr std::size_t elements_per_step = 8192;   ///< of a step: small, so that threads end together
 inline constexpr std::size_t resting_run = 256;  ///< elements that rest or move together
 inline std::size_t resting_runs(std::size_t n) { return (n + resting_run - 1) / resting_run; }
 inline std::size_t tiles_of(std::size_t n) { return (n + elements_per_tile - 1) / elements_per_tile; }
+inline std::size_t step_tiles_of(std::size_t n) { return (n + elements_per_step - 1) / elements_per_step; }
 
 }  // namespace hocket::kernels::optimizer_step
 
@@ -87,9 +89,9 @@ double squares_run(std::size_t n, const T* g) noexcept {
 template <Real T>
 void adam(const cpu& device, const adam_settings& s, std::size_t n, T* p, T* g, T* m, T* v, bool clear) noexcept {
   const adam_constants<T> c = constants_of<T>(s);
-  for_each_tile(device, tiles_of(n), [&](std::size_t tile, std::size_t) {
-    const std::size_t first = tile * elements_per_tile;
-    detail::adam_run(c, std::min(elements_per_tile, n - first), p + first, g + first, m + first, v + first, clear);
+  for_each_tile(device, step_tiles_of(n), [&](std::size_t tile, std::size_t) {
+    const std::size_t first = tile * elements_per_step;
+    detail::adam_run(c, std::min(elements_per_step, n - first), p + first, g + first, m + first, v + first, clear);
   });
 }
 
@@ -99,13 +101,13 @@ void adam(const cpu& device, const adam_settings& s, std::size_t n, T* p, T* g, 
 template <Real T>
 void adam(const cpu& device, const adam_settings& s, std::size_t n, T* p, T* g, T* m, T* v, bool clear,
           std::uint8_t* resting) noexcept {
-  static_assert(elements_per_tile % resting_run == 0);
+  static_assert(elements_per_step % resting_run == 0);
   const adam_constants<T> c = constants_of<T>(s);
   for_each_tile(
-      device, tiles_of(n),
+      device, step_tiles_of(n),
       [&](std::size_t tile, std::size_t) {
-        const std::size_t first = tile * elements_per_tile;
-        detail::adam_of_resting_run(c, std::min(elements_per_tile, n - first), p + first, g + first, m + first,
+        const std::size_t first = tile * elements_per_step;
+        detail::adam_of_resting_run(c, std::min(elements_per_step, n - first), p + first, g + first, m + first,
                                     v + first, clear, resting + first / resting_run);
       },
       true);
@@ -115,9 +117,9 @@ void adam(const cpu& device, const adam_settings& s, std::size_t n, T* p, T* g, 
 template <Real T>
 void sgd(const cpu& device, const sgd_settings& s, std::size_t n, T* p, T* g, T* buffer, bool clear) noexcept {
   const sgd_constants<T> c = constants_of<T>(s);
-  for_each_tile(device, tiles_of(n), [&](std::size_t tile, std::size_t) {
-    const std::size_t first = tile * elements_per_tile;
-    detail::sgd_run(c, std::min(elements_per_tile, n - first), p + first, g + first, buffer ? buffer + first : nullptr,
+  for_each_tile(device, step_tiles_of(n), [&](std::size_t tile, std::size_t) {
+    const std::size_t first = tile * elements_per_step;
+    detail::sgd_run(c, std::min(elements_per_step, n - first), p + first, g + first, buffer ? buffer + first : nullptr,
                     clear);
   });
 }

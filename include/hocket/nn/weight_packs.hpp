@@ -38,8 +38,10 @@ class packed_weight {
   const std::byte* data() const { return bytes_.data(); }
   /// Packs what the parts hold now; allocates nothing.
   void fill(const cpu& device, std::span<const kernels::packed_gemm::part<T>> parts) {
-    constexpr std::size_t at_once = 6;
-    const std::size_t strips = kernels::packed_gemm::strips_of<T>(recipe_.n);
+    // A thread's strips side by side, up to a dozen: rows of its weight come in long pieces.
+    const std::size_t strips = kernels::packed_gemm::strips_of<T>(recipe_.n),
+                      threads = static_cast<std::size_t>(device.threads),
+                      at_once = std::clamp<std::size_t>((strips + threads - 1) / threads, 1, 12);
     for_each_tile(device, (strips + at_once - 1) / at_once, [&](std::size_t tile, std::size_t) {
       kernels::packed_gemm::pack<T>(recipe_.kind, recipe_.k, recipe_.n, parts, recipe_.turned, tile * at_once,
                                     std::min(strips, (tile + 1) * at_once), bytes_.data());
