@@ -159,25 +159,29 @@ HOCKET_ALWAYS_INLINE vec<float> nearest_part(vec<float> x, bool in_hardware) noe
   return ((near > most) | (near < -most)) ? leading : near;
 }
 
-/// 32 f32 to bf16: rounded, or in three parts `apart` elements from each other, whose sum they are: the nearest bf16,
-/// that of the rest, and that of what is left then. Nothing is left of what is not finite.
+/// f32 to bf16: rounded, or three parts whose sum they are: the nearest bf16, that of the rest, and that of what is
+/// left then. Nothing is left of what is not finite.
+template <std::size_t Parts>
+HOCKET_ALWAYS_INLINE void halves_of(vec<float> value, register_halves (&to)[Parts], bool in_hardware) noexcept {
+  if constexpr (Parts == 1) {
+    to[0] = to_halves(value, in_hardware);
+  } else {
+    const vec<float> first = nearest_part(value, in_hardware), left = value - first,
+                     rest = left == left ? left : vec<float>{},
+                     second = as_f32(widened(to_halves(rest, in_hardware)) << 16);
+    to[0] = to_halves(first, in_hardware);
+    to[1] = to_halves(second, in_hardware);
+    to[2] = to_halves(rest - second, in_hardware);
+  }
+}
+/// 32 of them, parts `apart` elements from each other.
 template <std::size_t Parts>
 HOCKET_ALWAYS_INLINE void round_32(const float* x, std::uint16_t* to, std::size_t apart, bool in_hardware) noexcept {
-  const auto put = [&](std::size_t at, vec<float> value) {
-    *reinterpret_cast<loose_halves*>(to + at) = loose_halves(to_halves(value, in_hardware));
-  };
   for (std::size_t q = 0; q < 32; q += lanes<float>) {
-    const vec<float> value = load(x + q);
-    if constexpr (Parts == 1) {
-      put(q, value);
-    } else {
-      const vec<float> first = nearest_part(value, in_hardware), left = value - first,
-                       rest = left == left ? left : vec<float>{},
-                       second = as_f32(widened(to_halves(rest, in_hardware)) << 16);
-      put(q, first);
-      put(q + apart, second);
-      put(q + 2 * apart, rest - second);
-    }
+    register_halves halves[Parts];
+    halves_of(load(x + q), halves, in_hardware);
+    for (std::size_t part = 0; part < Parts; ++part)
+      *reinterpret_cast<loose_halves*>(to + part * apart + q) = loose_halves(halves[part]);
   }
 }
 /// `count` < 32 of them; the others become 0.
@@ -266,37 +270,38 @@ void pack_left_int8(std::size_t rows, std::size_t k, const S* a, std::size_t lda
   }
 }
 
-/// `count` <= 32 elements, rounded; the others become 0. Parts lie after each other.
+/// A register of a row's `count` elements, or as many as it takes, in the low halves of words; zeros behind.
 template <std::size_t Parts>
-HOCKET_ALWAYS_INLINE void halves_of(const float* x, std::size_t count, std::uint16_t* to, bool in_hardware) noexcept {
-  if (count == 32)
-    round_32<Parts>(x, to, 32, in_hardware);
-  else
-    round_some<Parts>(x, count, to, 32);
+HOCKET_ALWAYS_INLINE void words_of(const float* x, std::size_t count, words (&to)[Parts], bool in_hardware) noexcept {
+  register_halves halves[Parts];
+  halves_of(count >= lanes<float> ? load(x) : load_some(x, count, 0.0F), halves, in_hardware);
+  for (std::size_t part = 0; part < Parts; ++part) to[part] = widened(halves[part]);
 }
 /// A bf16 is its own first part; the others are 0.
 template <std::size_t Parts>
-HOCKET_ALWAYS_INLINE void halves_of(const bf16* x, std::size_t count, std::uint16_t* to, bool) noexcept {
-  __builtin_memset(to + 32, 0, (Parts - 1) * 64);
-  if (count == 32) {
-    __builtin_memcpy(to, x, 64);
-  } else {
-    for (std::size_t j = 0; j < 32; ++j) to[j] = j < count ? x[j].bits : std::uint16_t{0};
-  }
+HOCKET_ALWAYS_INLINE void words_of(const bf16* x, std::size_t count, words (&to)[Parts], bool) noexcept {
+  register_halves halves{};
+  if (count >= lanes<float>)
+    halves = register_halves(*reinterpret_cast<const loose_halves*>(x));
+  else
+    for (std::size_t j = 0; j < count; ++j) halves[j] = x[j].bits;
+  to[0] = widened(halves);
+  for (std::size_t part = 1; part < Parts; ++part) to[part] = words{};
 }
 /// Word j: element j of the first row below that of the second. 32 columns, `count` of them with something in it; a
 /// null row is zeros. Parts lie `apart` words from each other.
 template <std::size_t Parts, class S>
 HOCKET_ALWAYS_INLINE void pair_rows(std::size_t count, const S* first, const S* second, std::uint32_t* to,
                                     std::size_t apart, bool in_hardware) noexcept {
-  std::uint16_t low[Parts * 32], high[Parts * 32];
-  halves_of<Parts>(first, first ? count : 0, low, in_hardware);
-  halves_of<Parts>(second, second ? count : 0, high, in_hardware);
-  for (std::size_t part = 0; part < Parts; ++part)
-    for (std::size_t j = 0; j < 32; ++j)
-      to[part * apart + j] = low[part * 32 + j] | static_cast<std::uint32_t>(high[part * 32 + j]) << 16;
+  for (std::size_t j = 0; j < 32; j += lanes<float>) {
+    words low[Parts] = {}, high[Parts] = {};
+    const std::size_t left = j < count ? count - j : 0;
+    if (first) words_of(first + j, left, low, in_hardware);
+    if (second) words_of(second + j, left, high, in_hardware);
+    for (std::size_t part = 0; part < Parts; ++part)
+      *reinterpret_cast<loose_words*>(to + part * apart + j) = loose_words(low[part] | high[part] << 16);
+  }
 }
-
 /// Two rows of B, n columns, as pairs of strips that lie `apart` words from each other; either may be null.
 template <std::size_t Parts, class S>
 void pack_pair(std::size_t n, const S* first, const S* second, std::uint32_t* to, std::size_t apart) noexcept {
@@ -305,10 +310,9 @@ void pack_pair(std::size_t n, const S* first, const S* second, std::uint32_t* to
     std::uint32_t pairs[Parts * 32];
     pair_rows<Parts>(n - j0 < 32 ? n - j0 : 32, first ? first + j0 : first, second ? second + j0 : second, pairs, 32,
                      in_hardware);
-    for (std::size_t part = 0; part < Parts; ++part) {
-      __builtin_memcpy(to + part * 512, pairs + part * 32, 64);
-      __builtin_memcpy(to + part * 512 + 256, pairs + part * 32 + 16, 64);
-    }
+    for (std::size_t half = 0; half < 2 * Parts; ++half)  // a register's store is read as such: nothing waits
+      for (std::size_t j = 0; j < 16; j += lanes<float>)
+        *reinterpret_cast<loose_words*>(to + half * 256 + j) = loose_words(load_words(pairs + half * 16 + j));
   }
 }
 
@@ -345,9 +349,11 @@ void pack_strip_turned(std::size_t k, const float* const (&row)[32], std::uint32
         __builtin_prefetch(row[j] + s * 32 + 64);
         __builtin_prefetch(row[j] + s * 32 + 80);
       }
-      std::uint16_t rounded[Parts * 32];
-      halves_of<Parts>(row[j] + s * 32, left < 32 ? left : 32, rounded, in_hardware);
-      __builtin_memcpy(pairs[j / 16][j % 16], rounded, sizeof rounded);
+      auto* const rounded = reinterpret_cast<std::uint16_t*>(pairs[j / 16][j % 16]);
+      if (left >= 32)
+        round_32<Parts>(row[j] + s * 32, rounded, 32, in_hardware);
+      else
+        round_some<Parts>(row[j] + s * 32, left, rounded, 32);
     }
     for (std::size_t part = 0; part < Parts; ++part)
       for (std::size_t half = 0; half < 2; ++half, to += 256)
