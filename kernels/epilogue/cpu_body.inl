@@ -169,101 +169,133 @@ HOCKET_ALWAYS_INLINE void put(S* x, std::size_t count, vec<T> value, [[maybe_unu
     store_some(x, count, value);
 }
 
-/// Past the caches where x is aligned for it. f32 and f64 only: half a register would leave lines half written.
-template <class T, class S>
-HOCKET_ALWAYS_INLINE void put_far(S* x, vec<T> value) {
 #if defined(__x86_64__)
-  if constexpr (std::is_same_v<S, T>) {
-    if (reinterpret_cast<std::uintptr_t>(x) % HOCKET_SIMD_BYTES == 0) {
+HOCKET_ALWAYS_INLINE void put_register_far(void* x, vec<float> bits) {
 #if defined(__clang__)
-      __builtin_nontemporal_store(value, reinterpret_cast<vec<T>*>(x));
-#else
-      const vec<float> bits = reinterpret_cast<vec<float>>(value);
-      float* const to = reinterpret_cast<float*>(x);
-#if HOCKET_SIMD_BYTES == 64
-      __builtin_ia32_movntps512(to, bits);
+  __builtin_nontemporal_store(bits, reinterpret_cast<vec<float>*>(x));
+#elif HOCKET_SIMD_BYTES == 64
+  __builtin_ia32_movntps512(reinterpret_cast<float*>(x), bits);
 #elif HOCKET_SIMD_BYTES == 32
-      __builtin_ia32_movntps256(to, bits);
+  __builtin_ia32_movntps256(reinterpret_cast<float*>(x), bits);
 #else
-      __builtin_ia32_movntps(to, bits);
+  __builtin_ia32_movntps(reinterpret_cast<float*>(x), bits);
 #endif
+}
 #endif
+/// Past the caches where x is aligned for it: registers of f32 and f64, and pairs of them that become one of bf16. Half
+/// a register would leave lines half written.
+template <std::size_t Registers, class T, class S>
+HOCKET_ALWAYS_INLINE void put_far(S* x, const vec<T> (&value)[Registers], [[maybe_unused]] bool in_hardware) {
+#if defined(__x86_64__)
+  if (reinterpret_cast<std::uintptr_t>(x) % HOCKET_SIMD_BYTES == 0) {
+    if constexpr (std::is_same_v<S, T>) {
+#pragma GCC unroll 2
+      for (std::size_t h = 0; h < Registers; ++h)
+        put_register_far(x + h * lanes<T>, reinterpret_cast<vec<float>>(value[h]));
+      return;
+    } else if constexpr (Registers == 2) {
+      struct {
+        register_halves first, second;
+      } both{to_halves(value[0], in_hardware), to_halves(value[1], in_hardware)};
+      put_register_far(x, __builtin_bit_cast(vec<float>, both));
       return;
     }
   }
 #endif
-  store(x, value);
+#pragma GCC unroll 2
+  for (std::size_t h = 0; h < Registers; ++h) put<true, T>(x + h * lanes<T>, lanes<T>, value[h], in_hardware);
 }
 
-/// `count` <= lanes columns of every row. keep: null, or the masks of the first of them. Arguments are copies: the
-/// compiler cannot know that outputs do not lie over them.
-template <activation Act, bool Slopes, bool Drops, bool Whole, class T, class S>
+/// Registers that a panel is wide: of bf16 those that fill a line together.
+template <class T, class S>
+inline constexpr std::size_t panel_registers = sizeof(T) / sizeof(S);
+
+/// Columns of every row: as many as `Registers` hold or, of one of them, its first `count`. keep: null, or the masks of
+/// the first column. Arguments are copies: the compiler cannot know that outputs do not lie over them.
+template <activation Act, bool Slopes, bool Drops, bool Whole, std::size_t Registers, class T, class S>
 void forward_panel(const forward_rows_of<T, S> in, std::size_t count, const std::int32_t* keep, std::size_t ldkeep,
                    T scale) noexcept {
   const T *x = in.x, *residual = in.residual;
   S *u = in.u, *y = in.y;
-  const vec<T> bias = in.bias ? take<Whole, T>(in.bias, count) : vec<T>{};
+  vec<T> bias[Registers] = {};
+#pragma GCC unroll 2
+  for (std::size_t h = 0; h < Registers; ++h)
+    if (in.bias) bias[h] = take<Whole, T>(in.bias + h * lanes<T>, count);
   const bool in_hardware = std::is_same_v<S, bf16> && rounds_in_hardware();
   for (std::size_t r = 0; r < in.rows; ++r) {
-    vec<T> value = take<Whole, T>(x, count);
-    if (in.bias) value += bias;
+    vec<T> value[Registers], kept[Registers];
+#pragma GCC unroll 2
+    for (std::size_t h = 0; h < Registers; ++h) {
+      value[h] = take<Whole, T>(x + h * lanes<T>, count);
+      if (in.bias) value[h] += bias[h];
+      kept[h] = value[h];
+      if constexpr (Slopes) kept[h] = slope_of<Act, T, S>(value[h]);
+    }
     if (u) {
-      vec<T> kept = value;
-      if constexpr (Slopes) kept = slope_of<Act, T, S>(value);
       if (Whole && in.far)
-        put_far<T>(u, kept);
+        put_far<Registers, T>(u, kept, in_hardware);
       else
-        put<Whole, T>(u, count, kept, in_hardware);
+#pragma GCC unroll 2
+        for (std::size_t h = 0; h < Registers; ++h) put<Whole, T>(u + h * lanes<T>, count, kept[h], in_hardware);
       u += in.ldu;
     }
-    value = value_of<Act, T, S>(value);
-    if constexpr (Drops) {
-      value *= factors<T>(keep, scale);
-      keep += ldkeep;
+#pragma GCC unroll 2
+    for (std::size_t h = 0; h < Registers; ++h) {
+      value[h] = value_of<Act, T, S>(value[h]);
+      if constexpr (Drops) value[h] *= factors<T>(keep + h * lanes<T>, scale);
+      if (residual) value[h] += take<Whole, T>(residual + h * lanes<T>, count);
+      put<Whole, T>(y + h * lanes<T>, count, value[h], in_hardware);
     }
-    if (residual) {
-      value += take<Whole, T>(residual, count);
-      residual += in.ldresidual;
-    }
-    put<Whole, T>(y, count, value, in_hardware);
+    if constexpr (Drops) keep += ldkeep;
+    if (residual) residual += in.ldresidual;
     x += in.ldx;
     y += in.ldy;
   }
 }
-template <activation Act, bool Slopes, bool Drops, bool Whole, class T, class S>
+template <activation Act, bool Slopes, bool Drops, bool Whole, std::size_t Registers, class T, class S>
 void backward_panel(const backward_rows_of<T, S> in, std::size_t count, const std::int32_t* keep, std::size_t ldkeep,
                     T scale) noexcept {
   const S *dy = in.dy, *u = in.u;
   T* du = in.du;
-  vec<T> sum = in.sums ? take<Whole, T>(in.sums, count) : vec<T>{};
+  vec<T> sum[Registers] = {};
+#pragma GCC unroll 2
+  for (std::size_t h = 0; h < Registers; ++h)
+    if (in.sums) sum[h] = take<Whole, T>(in.sums + h * lanes<T>, count);
   for (std::size_t r = 0; r < in.rows; ++r) {
-    vec<T> value = take<Whole, T>(dy, count);
-    if constexpr (Drops) {
-      value *= factors<T>(keep, scale);
-      keep += ldkeep;
+#pragma GCC unroll 2
+    for (std::size_t h = 0; h < Registers; ++h) {
+      const std::size_t at = h * lanes<T>;
+      vec<T> value = take<Whole, T>(dy + at, count);
+      if constexpr (Drops) value *= factors<T>(keep + at, scale);
+      if constexpr (Act != activation::none) value = through<Act, Slopes, T, S>(value, take<Whole, T>(u + at, count));
+      put<Whole, T>(du + at, count, value);
+      sum[h] += value;
     }
-    if constexpr (Act != activation::none) {
-      value = through<Act, Slopes, T, S>(value, take<Whole, T>(u, count));
-      u += in.ldu;
-    }
-    put<Whole, T>(du, count, value);
-    sum += value;
+    if constexpr (Drops) keep += ldkeep;
+    if constexpr (Act != activation::none) u += in.ldu;
     dy += in.lddy;
     du += in.lddu;
   }
-  if (in.sums) put<Whole, T>(in.sums, count, sum);
+#pragma GCC unroll 2
+  for (std::size_t h = 0; h < Registers; ++h)
+    if (in.sums) put<Whole, T>(in.sums + h * lanes<T>, count, sum[h]);
 }
 
-/// panel(drops, whole, rows, count, masks, their rows' distance) for all of a pass: column after column, so that a bias
-/// stays in a register; where masks are made here, in bands of rows whose masks stay in L1.
-template <class T, class In, class Panel>
+/// panel(drops, whole, registers, rows, count, masks, their rows' distance) for all of a pass: column after column, so
+/// that a bias stays in registers; where masks are made here, in bands of rows whose masks stay in L1.
+template <class T, class S, class In, class Panel>
 HOCKET_ALWAYS_INLINE void walk(const dropout& drop, const In& in, Panel&& panel) noexcept {
   const auto columns = [&](auto drops, const In& rows, std::size_t first, std::size_t last, const std::int32_t* keep,
                            std::size_t ld) {
     const auto masks = [&](std::size_t j) { return decltype(drops)::value ? keep + (j - first) : keep; };
+    constexpr std::integral_constant<std::size_t, 1> one;
+    constexpr std::integral_constant<std::size_t, panel_registers<T, S>> several;
     std::size_t j = first;
-    for (; j + lanes<T> <= last; j += lanes<T>) panel(drops, std::true_type{}, rows.from(0, j), lanes<T>, masks(j), ld);
-    if (j < last) panel(drops, std::false_type{}, rows.from(0, j), last - j, masks(j), ld);
+    for (; j + several * lanes<T> <= last; j += several * lanes<T>)
+      panel(drops, std::true_type{}, several, rows.from(0, j), several * lanes<T>, masks(j), ld);
+    for (; j + lanes<T> <= last; j += lanes<T>)
+      panel(drops, std::true_type{}, one, rows.from(0, j), lanes<T>, masks(j), ld);
+    if (j < last) panel(drops, std::false_type{}, one, rows.from(0, j), last - j, masks(j), ld);
   };
   alignas(alignment) std::int32_t made[mask_band * dropout_group];
   if (drop.none()) return columns(std::false_type{}, in, 0, in.columns, nullptr, 0);
@@ -284,19 +316,21 @@ HOCKET_ALWAYS_INLINE void walk(const dropout& drop, const In& in, Panel&& panel)
 
 template <activation Act, bool Slopes, class T, class S>
 void forward_all(const dropout& drop, const forward_rows_of<T, S>& in) noexcept {
-  walk<T>(drop, in,
-          [&](auto drops, auto whole, const auto& rows, std::size_t count, const std::int32_t* keep, std::size_t ld) {
-            forward_panel<Act, Slopes, decltype(drops)::value, decltype(whole)::value>(rows, count, keep, ld,
-                                                                                       static_cast<T>(drop.scale));
-          });
+  walk<T, S>(drop, in,
+             [&](auto drops, auto whole, auto registers, const auto& rows, std::size_t count, const std::int32_t* keep,
+                 std::size_t ld) {
+               forward_panel<Act, Slopes, decltype(drops)::value, decltype(whole)::value, decltype(registers)::value>(
+                   rows, count, keep, ld, static_cast<T>(drop.scale));
+             });
 }
 template <activation Act, bool Slopes, class T, class S>
 void backward_all(const dropout& drop, const backward_rows_of<T, S>& in) noexcept {
-  walk<T>(drop, in,
-          [&](auto drops, auto whole, const auto& rows, std::size_t count, const std::int32_t* keep, std::size_t ld) {
-            backward_panel<Act, Slopes, decltype(drops)::value, decltype(whole)::value>(rows, count, keep, ld,
-                                                                                        static_cast<T>(drop.scale));
-          });
+  walk<T, S>(drop, in,
+             [&](auto drops, auto whole, auto registers, const auto& rows, std::size_t count, const std::int32_t* keep,
+                 std::size_t ld) {
+               backward_panel<Act, Slopes, decltype(drops)::value, decltype(whole)::value, decltype(registers)::value>(
+                   rows, count, keep, ld, static_cast<T>(drop.scale));
+             });
 }
 
 template <class T, class S>
