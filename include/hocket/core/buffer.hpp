@@ -11,27 +11,10 @@
 
 #include <hocket/core/config.hpp>
 #include <hocket/core/error.hpp>
+#include <hocket/core/huge_pages.hpp>
 #include <hocket/core/view.hpp>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace hocket {
-
-namespace detail {
-
-inline constexpr std::size_t huge_page = std::size_t{2} << 20;
-
-/// Weights and activations of a model lie on some ten thousand pages of 4 KiB, more than a processor remembers. Asks
-/// the system for large ones; whether it follows changes no result.
-inline void ask_for_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) noexcept {
-#if defined(__linux__)
-  if (bytes >= huge_page) ::madvise(data, bytes / huge_page * huge_page, MADV_HUGEPAGE);
-#endif
-}
-
-}  // namespace detail
 
 template <class T>
 class buffer {
@@ -45,9 +28,8 @@ class buffer {
     if (size == 0) return;
     expects(size <= std::numeric_limits<std::size_t>::max() / 2 / sizeof(T), errc::out_of_memory, "a buffer of ", size,
             " elements of ", sizeof(T), " bytes cannot be addressed");
-    data_ = static_cast<T*>(::operator new(size * sizeof(T), align(size), std::nothrow));
+    data_ = static_cast<T*>(take(size * sizeof(T)));
     expects(data_ != nullptr, errc::out_of_memory, "cannot allocate ", size * sizeof(T), " bytes");
-    detail::ask_for_huge_pages(data_, size * sizeof(T));
     std::fill_n(data_, size, T{});
   }
   buffer(const buffer& other) : buffer(other.size_) { std::copy_n(other.data_, size_, data_); }
@@ -58,7 +40,7 @@ class buffer {
     return *this;
   }
   ~buffer() {
-    if (data_) ::operator delete(data_, align(size_));
+    if (data_) give_back(data_, size_ * sizeof(T));
   }
 
   T* data() { return data_; }
@@ -87,8 +69,17 @@ class buffer {
   }
 
  private:
-  static std::align_val_t align(std::size_t size) {
-    return std::align_val_t{size * sizeof(T) >= detail::huge_page ? detail::huge_page : alignment};
+  static void* take(std::size_t bytes) noexcept {
+#if HOCKET_HAS_PAGE_POOL
+    if (bytes >= detail::page_pool::smallest) return detail::page_pool::common().take(bytes);
+#endif
+    return ::operator new (bytes, std::align_val_t{alignment}, std::nothrow);
+  }
+  static void give_back(void* data, [[maybe_unused]] std::size_t bytes) noexcept {
+#if HOCKET_HAS_PAGE_POOL
+    if (bytes >= detail::page_pool::smallest) return detail::page_pool::give_back(data);
+#endif
+    ::operator delete (data, std::align_val_t{alignment});
   }
 
   T* data_ = nullptr;
