@@ -3,6 +3,9 @@
 // Ladder
 //   1  one pass over a tile that the product has just written, instead of one pass each; masks are made anew in the
 //      backward pass from their counters (docs/tape.md), so none is stored.
+//   2  GELU's slope kept instead of what went in (`slopes`): its exponentials are there already, and the backward pass
+//      only multiplies. Of a LoRA step of MiniLM in bf16 the two passes took 11.5 %, then 9.5 %.
+//   3  what is kept in bf16 written past the caches, a line of two registers at a time     another 2 % of that step
 //
 // Phi of GELU in f32: for a = |x|, Phi(-a) = exp(-a^2 / 2) g(1 / (1 + 0.27 a)), g a polynomial of degree 9 fitted here
 // by reweighted least squares to 1.7e-8 relative on a <= 13.5; the same exponential serves the density in the

@@ -7,6 +7,10 @@
 //      rows of A and a strip, 24 KiB each, drive each other out of 48 KiB           0.64 -> 0.82 of the peak (k = 384)
 //   4  long strips in even pieces of at most 16 steps instead of 8                  0.67 -> 0.72 at k = 1536
 // 3 and 4 together: a forward pass of MiniLM in bf16 -11 %, a LoRA step -5 %, a full one -4 %.
+// 5  B on pages of 2 MiB (core/huge_pages.hpp)   LoRA's step -9 %, the full one -5 %
+// In a step the products still reach half of what they reach alone: the same strip over and over would save 10 % more.
+// Failed: asking for every second or fourth line ahead instead of each, +3 % of a step, for none +6 %; blocks of 512
+// rows, which read the strips half as often, +3 to +10 % (nn/row_blocks.hpp: activations leave L2).
 // Failed: a product after each load 2.4 from L1; software pipelining over steps 2.4; prefetching the next tiles of A
 // -15 %; pieces of 24 steps 0.48; asking for the lines of what follows the product (epilogue) before it, -2 %; a narrow
 // product (LoRA's, one step) into the same sums before they leave the tiles, the same bits, -1.5 % of a step.

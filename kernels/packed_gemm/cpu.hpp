@@ -15,6 +15,12 @@
 // Failed there: stores past the caches, 0.44, 0.73, 0.71; lines of the strip asked for, no change. Without C's copy at
 // all it would be 1.01, 0.91, 0.92.
 // Failed: rows outside and strips inside, 12 x 32: 163 instead of 200 at k = 1536; pieces of k = 384 gave nothing more.
+// Packing trained weights, forth and back, all of MiniLM's in bf16 (42 MB, two threads):
+//   1  strip after strip, of a column two bytes at a time       14.1 ms; in three parts 30
+//   2  rows as memory brings them for a dozen strips at once, squares of 16 x 16 pairs turned in registers      7.4; 15
+//   3  pairs of rows joined in registers: a load of a whole register had to wait for the stores of its two halves
+//                                                                5.6; 14
+// Failed: stores past the caches, 1 % more of a step.
 // bf16 and int8: amx.hpp; without that unit bf16 pairs are taken apart into f32, int8 quadruples into int32.
 //
 // An element's bits depend on its row of A and its column of B alone: sums run over k in one order, so any cut into

@@ -184,6 +184,51 @@ void check_masks(const epilogue::shape& s) {
   CHECK(du_whole.same_bits(du_cut));
 }
 
+/// Slopes that the forward pass keeps give the gradient that it would have given with what went in: of f32 the same
+/// bits, of bf16 within the rounding of a slope.
+template <class S>
+void check_slopes(const epilogue::shape& s) {
+  const shape<2> size{s.rows, s.columns};
+  const rows_of<float> x(size, 3, 3, 4.0), bias({1, s.columns}, 0, 6, 1.0);
+  const rows_of<S> dy(size, 1, 5, 1.0);
+  rows_of<S> y(size, 2), y_slopes(size, 2), u(size, 5), slopes(size, 5);
+  rows_of<float> du(size, 2), du_slopes(size, 2);
+  const auto run = [&](rows_of<S>& out, rows_of<S>& kept, rows_of<float>& gradient, bool keeps_slopes) {
+    epilogue::forward_rows_of<float, S> forth{
+        s.rows, s.columns,          0,       x.values.data(),   x.ld,  bias.values.data(), nullptr,
+        0,      kept.values.data(), kept.ld, out.values.data(), out.ld};
+    forth.slopes = keeps_slopes;
+    epilogue::forward_rows<float, S>(s.act, s.drop, forth);
+    epilogue::backward_rows_of<float, S> back{s.rows,      s.columns,
+                                              0,           dy.values.data(),
+                                              dy.ld,       s.act == activation::none ? nullptr : kept.values.data(),
+                                              kept.ld,     gradient.values.data(),
+                                              gradient.ld, nullptr};
+    back.slopes = keeps_slopes;
+    epilogue::backward_rows<float, S>(s.act, s.drop, back);
+  };
+  run(y, u, du, false);
+  run(y_slopes, slopes, du_slopes, true);
+  CHECK(y.same_bits(y_slopes));
+  CHECK((slopes.padding_kept() && du_slopes.padding_kept()));
+  if constexpr (std::is_same_v<S, float>) {
+    CHECK(du.same_bits(du_slopes));
+    return;
+  }
+  comparison result;
+  for (std::size_t r = 0; r < s.rows; ++r)
+    for (std::size_t c = 0; c < s.columns; ++c) {
+      const double up = dy(r, c) * epilogue::reference::factor<float>(s.drop, s.columns, r, c),
+                   wanted = up * epilogue::reference::slope_of(s.act, x(r, c) + bias(0, c));
+      result.add(std::abs(du_slopes(r, c) - wanted),
+                 epilogue::epsilon_bf16 / 2 * std::abs(wanted) +
+                     (s.act == activation::gelu ? epilogue::rough_share * std::abs(up) : 0) +
+                     rounding<float>(epilogue::promise_backward(s) * std::abs(dy(r, c))));
+    }
+  INFO(result.message());
+  CHECK(result);
+}
+
 }  // namespace
 
 TEST_CASE("outputs kept in bf16 are the reference's, rounded", "[epilogue]") {
@@ -234,6 +279,19 @@ TEST_CASE("far tails, infinity and NaN of activations kept in bf16", "[epilogue]
           }
         }
       }
+  });
+}
+
+TEST_CASE("a kept slope gives the gradient of what went in", "[epilogue]") {
+  on_every_machine([] {
+    for (const auto& size : sizes)
+      for (const activation act : every)
+        for (const double p : {0.0, 0.3}) {
+          const epilogue::shape s{size[0], size[1], act, epilogue::make_dropout(p, 99, 7)};
+          INFO(to_text(size) << " " << name_of(act) << " " << p);
+          check_slopes<float>(s);
+          check_slopes<bf16>(s);
+        }
   });
 }
 
