@@ -22,6 +22,9 @@
 #include <limits>
 #include <type_traits>
 #include <utility>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include <hocket/core/amx.hpp>
 #include <hocket/core/config.hpp>
@@ -137,6 +140,28 @@ inline void keep_groups(const dropout& drop, std::size_t columns, std::size_t fi
     case isa::avx2: return avx2::keep_groups(drop, first_row * groups + group, groups, rows, keep);
 #endif
     default: return baseline::keep_groups(drop, first_row * groups + group, groups, rows, keep);
+  }
+}
+
+/// What keep_groups gave, a bit an element (1: it stays): 64 bits a row, `apart` bytes between rows. For who needs the
+/// masks again and finds making them dear.
+inline void bits_of_masks(std::size_t rows, const std::int32_t* keep, std::byte* bits, std::size_t apart) noexcept {
+  switch (best_isa()) {
+#if defined(__x86_64__)
+    case isa::avx512: return avx512::bits_of_masks(rows, keep, bits, apart);
+    case isa::avx2: return avx2::bits_of_masks(rows, keep, bits, apart);
+#endif
+    default: return baseline::bits_of_masks(rows, keep, bits, apart);
+  }
+}
+/// And back.
+inline void masks_of_bits(std::size_t rows, const std::byte* bits, std::size_t apart, std::int32_t* keep) noexcept {
+  switch (best_isa()) {
+#if defined(__x86_64__)
+    case isa::avx512: return avx512::masks_of_bits(rows, bits, apart, keep);
+    case isa::avx2: return avx2::masks_of_bits(rows, bits, apart, keep);
+#endif
+    default: return baseline::masks_of_bits(rows, bits, apart, keep);
   }
 }
 

@@ -158,8 +158,8 @@ void pack_strips_bf16(std::size_t k, std::size_t n, std::span<const part<float>>
     std::fill_n(strips, (last - first) * words, 0U);
     auto* const out = reinterpret_cast<std::uint16_t*>(strips);
     visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {
-      std::uint16_t* at = out + j / 32 * words * 2 + q / 32 * Parts * 1024 + j % 32 / 16 * 512 + q % 32 / 2 * 32 +
-                          j % 16 * 2 + q % 2;
+      std::uint16_t* at =
+          out + j / 32 * words * 2 + q / 32 * Parts * 1024 + j % 32 / 16 * 512 + q % 32 / 2 * 32 + j % 16 * 2 + q % 2;
       for (const bf16 each : parts_of_number<Parts>(x)) {
         *at = each.bits;
         at += 1024;
@@ -336,7 +336,14 @@ void add_outer(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std
 template <Real T>
 void product(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const std::byte* strip, T* c, bool add,
              const std::byte* ahead) noexcept {
-  HOCKET_ON_BEST_ISA(product_native<T>(rows, k, a, lda, reinterpret_cast<const T*>(strip), c, add, ahead))
+  HOCKET_ON_BEST_ISA(
+      product_native<T>(rows, k, a, lda, reinterpret_cast<const T*>(strip), strip_columns<T>, c, add, ahead))
+}
+/// The same for a strip of which the first `columns` columns are wanted; in the others c may become anything.
+template <Real T>
+void narrow_product(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const std::byte* strip,
+                    std::size_t columns, T* c, bool add, const std::byte* ahead) noexcept {
+  HOCKET_ON_BEST_ISA(product_native<T>(rows, k, a, lda, reinterpret_cast<const T*>(strip), columns, c, add, ahead))
 }
 
 /// c (block_rows(rows), 32) = `rows` rows of A, from first_row (a multiple of 16) on, times one strip. A tile_scope

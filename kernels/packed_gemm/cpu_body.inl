@@ -12,16 +12,16 @@ inline constexpr std::size_t most_rows = HOCKET_SIMD_BYTES == 64 ? 14 : 6;
 template <class T>
 using two = vec<T>[2];
 
-/// c (Rows, two registers) = or += A B over k; c and b have rows of strip_columns<T>. Meanwhile a line of memory from
-/// `ahead` on is asked for at every eighth step, and of each row of A the line after the next: Rows streams are more
-/// than the machine follows by itself.
-template <class T, std::size_t Rows>
+/// c (Rows, `Registers` registers) = or += A B over k; c and b have rows of strip_columns<T>. Meanwhile a line of
+/// memory from `ahead` on is asked for at every eighth step, and of each row of A the line after the next: Rows streams
+/// are more than the machine follows by itself.
+template <class T, std::size_t Registers, std::size_t Rows>
 void tile(std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add, const std::byte* ahead) noexcept {
   constexpr std::size_t width = strip_columns<T>, line = 64 / sizeof(T);
-  two<T> acc[Rows];
+  vec<T> acc[Rows][Registers];
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < Rows; ++i)
-    for (std::size_t h = 0; h < 2; ++h) acc[i][h] = add ? load(c + i * width + h * lanes<T>) : vec<T>{};
+    for (std::size_t h = 0; h < Registers; ++h) acc[i][h] = add ? load(c + i * width + h * lanes<T>) : vec<T>{};
   for (std::size_t piece = 0; piece < k; piece += 8, ahead += 64) {
     const std::size_t end = k - piece < 8 ? k : piece + 8;
     __builtin_prefetch(ahead, 0, 2);
@@ -30,39 +30,45 @@ void tile(std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add
       for (std::size_t i = 0; i < Rows; ++i) __builtin_prefetch(a + i * lda + piece + 2 * line);
     }
     for (std::size_t p = piece; p < end; ++p, b += width) {
-      const vec<T> b0 = load(b), b1 = load(b + lanes<T>);
+      vec<T> right[Registers];
+      for (std::size_t h = 0; h < Registers; ++h) right[h] = load(b + h * lanes<T>);
 #pragma GCC unroll 16
       for (std::size_t i = 0; i < Rows; ++i) {
         const T left = a[i * lda + p];
-        acc[i][0] += left * b0;
-        acc[i][1] += left * b1;
+        for (std::size_t h = 0; h < Registers; ++h) acc[i][h] += left * right[h];
       }
     }
   }
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < Rows; ++i)
-    for (std::size_t h = 0; h < 2; ++h) store<T>(c + i * width + h * lanes<T>, acc[i][h]);
+    for (std::size_t h = 0; h < Registers; ++h) store<T>(c + i * width + h * lanes<T>, acc[i][h]);
 }
 
 /// The same for a number of rows that is known when it runs.
-template <class T, std::size_t Rows = most_rows>
+template <class T, std::size_t Registers, std::size_t Rows = most_rows>
 void tile_of(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add,
              const std::byte* ahead) noexcept {
   if (rows == Rows)
-    tile<T, Rows>(k, a, lda, b, c, add, ahead);
+    tile<T, Registers, Rows>(k, a, lda, b, c, add, ahead);
   else if constexpr (Rows > 1)
-    tile_of<T, Rows - 1>(rows, k, a, lda, b, c, add, ahead);
+    tile_of<T, Registers, Rows - 1>(rows, k, a, lda, b, c, add, ahead);
 }
 
-/// Tiles of nearly equal height: a low one at the end would leave most of the multipliers idle.
+/// The strip's first `columns` columns, filled up to whole registers. Tiles of nearly equal height: a low one at the
+/// end would leave most of the multipliers idle.
 template <class T>
-void product_native(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* strip, T* c, bool add,
-                    const std::byte* ahead) noexcept {
+void product_native(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* strip, std::size_t columns,
+                    T* c, bool add, const std::byte* ahead) noexcept {
   const std::size_t tiles = (rows + most_rows - 1) / most_rows;
   for (std::size_t t = 0; t < tiles; ++t) {
     const std::size_t first = rows * t / tiles, height = rows * (t + 1) / tiles - first;
-    for (std::size_t j = 0; j < strip_columns<T>; j += 2 * lanes<T>, ahead += (k + 7) / 8 * 64)
-      tile_of<T>(height, k, a + first * lda, lda, strip + j, c + first * strip_columns<T> + j, add, ahead);
+    for (std::size_t j = 0; j < columns; j += 2 * lanes<T>, ahead += (k + 7) / 8 * 64) {
+      T* const to = c + first * strip_columns<T> + j;
+      if (columns - j > lanes<T>)
+        tile_of<T, 2>(height, k, a + first * lda, lda, strip + j, to, add, ahead);
+      else
+        tile_of<T, 1>(height, k, a + first * lda, lda, strip + j, to, add, ahead);
+    }
   }
 }
 

@@ -27,6 +27,10 @@ HOCKET_INSTANCE void product<float>(std::size_t, std::size_t, const float*, std:
                                     const std::byte*) noexcept;
 HOCKET_INSTANCE void product<double>(std::size_t, std::size_t, const double*, std::size_t, const std::byte*, double*,
                                      bool, const std::byte*) noexcept;
+HOCKET_INSTANCE void narrow_product<float>(std::size_t, std::size_t, const float*, std::size_t, const std::byte*,
+                                           std::size_t, float*, bool, const std::byte*) noexcept;
+HOCKET_INSTANCE void narrow_product<double>(std::size_t, std::size_t, const double*, std::size_t, const std::byte*,
+                                            std::size_t, double*, bool, const std::byte*) noexcept;
 HOCKET_INSTANCE void product_tiles<float>(const left&, std::size_t, std::size_t, const std::byte*, float*, bool,
                                           const std::byte*) noexcept;
 HOCKET_INSTANCE void product_steps<float>(const left&, std::size_t, std::size_t, const std::byte*, std::size_t,

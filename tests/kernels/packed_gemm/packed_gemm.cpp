@@ -208,6 +208,32 @@ TEMPLATE_TEST_CASE("pieces of B that fill a part of their lines, times a factor"
   }
 }
 
+TEMPLATE_TEST_CASE("a narrow product has the bits of the whole strip's", "[packed_gemm]", float, double) {
+  using T = TestType;
+  constexpr std::size_t width = packed_gemm::strip_columns<T>;
+  for (const std::size_t rows : {0u, 1u, 13u, 14u, 15u, 29u})
+    for (const std::size_t k : {0u, 1u, 7u, 8u, 37u})
+      on_every_machine([&] {
+        const auto a = random_matrix<T>(rows, k + 3, 1), b = random_matrix<T>(k, width, 2);
+        buffer<std::byte> strip(packed_gemm::packed_bytes<T>(precision::native, width, k) + 1);
+        packed_gemm::pack_rows<T>(precision::native, k, width, b.data(), width, strip.data());
+        for (const bool add : {false, true}) {
+          auto whole = random_matrix<T>(rows, width, 3);
+          packed_gemm::product<T>(rows, k, a.data(), k + 3, strip.data(), whole.data(), add, strip.data());
+          for (std::size_t columns = 1; columns <= width; ++columns) {
+            auto some = random_matrix<T>(rows, width, 3);
+            packed_gemm::narrow_product<T>(rows, k, a.data(), k + 3, strip.data(), columns, some.data(), add,
+                                           strip.data());
+            bool same = true;
+            for (std::size_t i = 0; i < rows; ++i)
+              same = same && std::memcmp(whole.data() + i * width, some.data() + i * width, columns * sizeof(T)) == 0;
+            INFO(rows << " x " << k << ", " << columns << " columns, add " << add);
+            CHECK(same);
+          }
+        }
+      });
+}
+
 TEMPLATE_TEST_CASE("sums of outer products", "[packed_gemm]", float, double) {
   using T = TestType;
   for (const std::size_t m : {0u, 1u, 3u, 8u, 13u, 16u})

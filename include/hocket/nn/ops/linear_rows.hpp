@@ -447,11 +447,16 @@ void linear_op<T>::finish(const frame<T>& f, std::size_t blocks) const noexcept 
     const std::size_t count = groups_[t.group].count;
     T* const db = f.gradient(t.b).data();
     if (f.beta(t.b) == 0) std::fill_n(db, count * t.rank, T{0});
-    for (std::size_t c = 0; c < count; ++c)
-      for (std::size_t r = 0; r < t.rank; ++r) {
-        T sum = 0;
-        for (std::size_t b = 0; b < blocks; ++b) sum += f.sums(b)[next + r * count + c];
-        db[c * t.rank + r] += static_cast<T>(t.scale) * sum;
+    constexpr std::size_t at_once = 64;  // by registers, while other threads wait
+    for (std::size_t r = 0; r < t.rank; ++r)
+      for (std::size_t c = 0; c < count; c += at_once) {
+        const std::size_t here = std::min(at_once, count - c);
+        T sum[at_once] = {};
+        for (std::size_t b = 0; b < blocks; ++b) {
+          const T* const from = f.sums(b) + next + r * count + c;
+          for (std::size_t i = 0; i < here; ++i) sum[i] += from[i];
+        }
+        for (std::size_t i = 0; i < here; ++i) db[(c + i) * t.rank + r] += static_cast<T>(t.scale) * sum[i];
       }
     next += t.rank * count;
   });

@@ -1,7 +1,8 @@
 // The narrow half of low-rank terms (Hu et al., "LoRA: Low-rank adaptation of large language models", 2021):
 //   u = [drop_1(x) A_1' | drop_2(x) A_2' | ...]
-// for all adapters that share one x, each with dropout of its own. `linear` adds scale u B' (linear_addend). What is
-// dropped is made again in the backward pass, a tile at a time: no dropped copy of x is kept.
+// for all adapters that share one x, each with dropout of its own. `linear` adds scale u B' (linear_addend). No dropped
+// copy of x is kept, but the masks are, a bit an element: the backward pass needs them twice, and making them took a
+// tenth of a LoRA step.
 #pragma once
 
 #include <algorithm>
@@ -67,7 +68,8 @@ class down_op final : public op<T> {
     d.spares = bit(0);  // x is all that a term of low rank would keep
     d.forward_by_rows = d.backward_by_rows = true;
     d.over = rows_;
-    d.worker_bytes = 2 * p.most_in_block(rows_) * in_ * sizeof(T);  // x, in T and dropped
+    d.worker_bytes = (p.most_in_block(rows_) + band) * in_ * sizeof(T);  // x in T, and a band of it dropped
+    if (p.backward() && mask_bytes() > 0) d.kept.push_back({rows_, mask_bytes() / sizeof(T)});
     // One pack for all parts that have no mask and serve all rows, one for each of the others.
     for (const auto& set : sets_) {
       d.forward_packs.push_back(request(set, true));
@@ -84,8 +86,8 @@ class down_op final : public op<T> {
     std::fill_n(u, rows * columns_, T{0});
     for (std::size_t j = 0; j < sets_.size(); ++j)
       each_run(f, sets_[j], [&](std::size_t first, std::size_t count) {
-        multiply(count, in_, kept(f, sets_[j], x, first, count), in_, f.forward_pack(j), columns_, u + first * columns_,
-                 columns_);
+        multiply(count, in_, kept(f, sets_[j], x, first, count, masks::made), in_, f.forward_pack(j), columns_,
+                 u + first * columns_, columns_, true);
       });
   }
 
@@ -97,7 +99,7 @@ class down_op final : public op<T> {
       const T* const x = input_of(f);
       for (const set& each : sets_)
         each_run(f, each, [&](std::size_t first, std::size_t count) {
-          const T* const from = kept(f, each, x, first, count);
+          const T* const from = kept(f, each, x, first, count, masks::read);
           T* to = f.sums();
           for (std::size_t j = 0; j < parts_.size(); ++j) {
             if (!f.wants(parts_[j].a)) continue;
@@ -129,6 +131,27 @@ class down_op final : public op<T> {
   struct set {
     std::size_t first, last;
   };
+  static constexpr std::size_t band = 28;  ///< rows: two tiles of the product
+  /// Whether masks come from their counters, to be kept for the backward pass, or are those that were kept.
+  enum class masks { made, read };
+  std::size_t groups() const { return (in_ + kernels::epilogue::dropout_group - 1) / kernels::epilogue::dropout_group; }
+  /// Of a row of one set.
+  std::size_t set_bytes() const { return groups() * sizeof(std::uint64_t); }
+  /// Of a row of all sets that drop.
+  std::size_t mask_bytes() const {
+    return set_bytes() * static_cast<std::size_t>(std::count_if(
+                             sets_.begin(), sets_.end(), [&](const set& each) { return front(each).dropout > 0; }));
+  }
+  /// The masks of row `first` of the block and of one set; null if none are kept.
+  std::byte* bits_of(const frame<T>& f, const set& each, std::size_t first) const noexcept {
+    if (!f.keeps(0)) return nullptr;
+    std::size_t before = 0;
+    for (const set& other : sets_) {
+      if (other.first == each.first) break;
+      before += front(other).dropout > 0 ? set_bytes() : 0;
+    }
+    return reinterpret_cast<std::byte*>(f.template kept_rows<T>(0)) + first * mask_bytes() + before;
+  }
   const down_part& front(const set& each) const { return parts_[each.first]; }
   bool drops(const frame<T>& f, const set& each) const noexcept { return front(each).dropout > 0 && f.training(); }
 
@@ -146,12 +169,14 @@ class down_op final : public op<T> {
     return made;
   }
 
-  /// body(first, count) for the rows of the block that the set serves.
+  /// body(first, count) for the rows of the block that the set serves; for a set that drops, so few at a time that what
+  /// is dropped stays in L1.
   template <class Body>
   void each_run(const frame<T>& f, const set& each, Body&& body) const noexcept {
-    const std::size_t start = f.block().first;
-    for_each_run(f, front(each).rows, start, start + f.block().rows,
-                 [&](std::size_t row, std::size_t count) { body(row - start, count); });
+    const std::size_t start = f.block().first, at_once = drops(f, each) ? band : f.block().rows;
+    for_each_run(f, front(each).rows, start, start + f.block().rows, [&](std::size_t row, std::size_t count) {
+      for (std::size_t r = 0; r < count; r += at_once) body(row - start + r, std::min(at_once, count - r));
+    });
   }
   /// The block's x in T.
   const T* input_of(const frame<T>& f) const noexcept {
@@ -162,39 +187,56 @@ class down_op final : public op<T> {
     return to;
   }
   /// Rows of x as the set sees them, dropped in scratch where it has a mask.
-  const T* kept(const frame<T>& f, const set& each, const T* x, std::size_t first, std::size_t count) const noexcept {
+  const T* kept(const frame<T>& f, const set& each, const T* x, std::size_t first, std::size_t count,
+                masks from) const noexcept {
     if (!drops(f, each)) return x + first * in_;
     T* const to = dropped(f);
-    drop(f, each, first, count, x + first * in_, nullptr, to);
+    drop(f, each, first, count, x + first * in_, nullptr, to, from);
     return to;
   }
   T* dropped(const frame<T>& f) const noexcept {
     return reinterpret_cast<T*>(f.worker_scratch()) + f.most_in_block(rows_) * in_;
   }
-  /// to = residual + keep(from), `count` rows of `in` columns from row `first` of the block on. Masks of sets are those
-  /// of further rows of one matrix.
+  /// to = residual + keep(from), `count` <= band rows of `in` columns from row `first` of the block on. Masks of sets
+  /// are those of further rows of one matrix.
   void drop(const frame<T>& f, const set& each, std::size_t first, std::size_t count, const T* from, const T* residual,
-            T* to) const noexcept {
+            T* to, masks source) const noexcept {
+    namespace ep = kernels::epilogue;
+    constexpr std::size_t group = ep::dropout_group;
     const std::size_t place = (std::size_t{each.first} << 32) + f.block().first + first;
-    const auto mask = kernels::epilogue::make_dropout(front(each).dropout, f.seed(), f.stream(0));
-    kernels::epilogue::forward_rows<T>(kernels::epilogue::activation::none, mask,
-                                       {count, in_, place, from, in_, nullptr, residual, in_, nullptr, 0, to, in_});
+    const auto mask = ep::make_dropout(front(each).dropout, f.seed(), f.stream(0));
+    std::byte* const bits = bits_of(f, each, first);
+    alignas(alignment) std::int32_t keep[band * group];
+    for (std::size_t g = 0; g < groups(); ++g) {
+      std::byte* const here = bits ? bits + g * sizeof(std::uint64_t) : nullptr;
+      if (here && source == masks::read) {
+        ep::masks_of_bits(count, here, mask_bytes(), keep);
+      } else {
+        ep::keep_groups(mask, in_, place, count, g, keep);
+        if (here) ep::bits_of_masks(count, keep, here, mask_bytes());
+      }
+      const std::size_t at = g * group;
+      ep::forward_rows<T>(ep::activation::none, mask,
+                          {count, std::min(group, in_ - at), 0, from + at, in_, nullptr,
+                           residual ? residual + at : nullptr, in_, nullptr, 0, to + at, in_, keep, group});
+    }
   }
 
-  /// to (rows, n) += A (rows, k) times a packed B.
+  /// to (rows, n) = or += A (rows, k) times a packed B.
   static void multiply(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const std::byte* pack,
-                       std::size_t n, T* to, std::size_t ldto) noexcept {
+                       std::size_t n, T* to, std::size_t ldto, bool add) noexcept {
     namespace pg = kernels::packed_gemm;
-    constexpr std::size_t width = pg::strip_columns<T>, most = 28;
-    alignas(alignment) T block[most * width];
+    constexpr std::size_t width = pg::strip_columns<T>;
+    alignas(alignment) T block[band * width];
     for (std::size_t s = 0; s < pg::strips_of<T>(n); ++s, pack += pg::strip_bytes<T>(precision::native, k)) {
       const std::size_t column = s * width, columns = std::min(width, n - column);
-      for (std::size_t r = 0; r < rows; r += most) {
-        const std::size_t here = std::min(most, rows - r);
+      for (std::size_t r = 0; r < rows; r += band) {
+        const std::size_t here = std::min(band, rows - r);
         T* const at = to + r * ldto + column;
-        pg::product<T>(here, k, a + r * lda, lda, pack, block, false, pack);
-        kernels::epilogue::forward_rows<T>(kernels::epilogue::activation::none, {},
-                                           {here, columns, 0, block, width, nullptr, at, ldto, nullptr, 0, at, ldto});
+        pg::narrow_product<T>(here, k, a + r * lda, lda, pack, columns, block, false, pack);
+        kernels::epilogue::forward_rows<T>(
+            kernels::epilogue::activation::none, {},
+            {here, columns, 0, block, width, nullptr, add ? at : nullptr, ldto, nullptr, 0, at, ldto});
       }
     }
   }
@@ -205,11 +247,11 @@ class down_op final : public op<T> {
       each_run(f, sets_[j], [&](std::size_t first, std::size_t count) {
         const T* const from = du + first * columns_;
         T* const to = dx + first * in_;
-        if (!drops(f, sets_[j])) return multiply(count, columns_, from, columns_, f.backward_pack(j), in_, to, in_);
+        if (!drops(f, sets_[j]))
+          return multiply(count, columns_, from, columns_, f.backward_pack(j), in_, to, in_, true);
         T* const whole = dropped(f);
-        std::fill_n(whole, count * in_, T{0});
-        multiply(count, columns_, from, columns_, f.backward_pack(j), in_, whole, in_);
-        drop(f, sets_[j], first, count, whole, to, to);
+        multiply(count, columns_, from, columns_, f.backward_pack(j), in_, whole, in_, false);
+        drop(f, sets_[j], first, count, whole, to, to, masks::read);
       });
   }
   void input_gradient_bf16(const frame<T>& f, const T* du) const noexcept {
