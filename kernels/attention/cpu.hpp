@@ -27,7 +27,7 @@
 #include <hocket/core/half.hpp>
 #include <hocket/core/parallel.hpp>
 #include <hocket/core/simd.hpp>
-#include <hocket/kernels/attention/amx.hpp>
+#include <hocket/kernels/attention/amx_backward.hpp>
 #include <hocket/kernels/attention/cpu_bodies.hpp>
 #include <hocket/kernels/attention/shape.hpp>
 

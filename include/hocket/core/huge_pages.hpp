@@ -66,7 +66,9 @@ class page_pool {
         if (each->second.bytes >= whole && (best == free_.end() || each->second.bytes < best->second.bytes))
           best = each;
       if (best == free_.end()) {
-        const piece region = map_region(std::max(region_bytes, rounded_up(whole, huge_page)));
+        const std::size_t least = rounded_up(whole, huge_page);
+        piece region = map_region(std::max(region_bytes, least));
+        if (!region.region) region = map_region(least);  // a process may have a limit
         if (!region.region) return nullptr;
         best = free_.emplace(region.region, region).first;
       }

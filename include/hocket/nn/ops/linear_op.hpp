@@ -301,3 +301,4 @@ class linear_op final : public op<T> {
 }  // namespace hocket::nn
 
 #include <hocket/nn/ops/linear_rows.hpp>
+#include <hocket/nn/ops/linear_sums.hpp>
