@@ -528,7 +528,10 @@ int dispatch(int argc, char** argv, const experiment& what) {
               << "\nknown are: " << known_options(chosen.empty() ? app : *chosen.front()) << "\n";
     return exit_usage;
   }
-  return actions.at(app.get_subcommands().front()->get_name())();
+  const int code = actions.at(app.get_subcommands().front()->get_name())();
+  std::cout.flush();
+  expects(std::cout.good(), errc::bad_file, "what was said on standard output could not be written: is the disk full?");
+  return code;
 }
 
 }  // namespace

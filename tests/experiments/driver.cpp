@@ -131,6 +131,19 @@ TEST_CASE("wrong use: exit 2 and the list of what is known", "[experiments][driv
   CHECK_FALSE(program::fs::exists(folder.path / "results"));
 }
 
+TEST_CASE("output that cannot be written is an error", "[experiments][driver]") {
+  if (!program::fs::exists("/dev/full")) {
+    WARN("skipped: this system has no /dev/full");
+    return;
+  }
+  const scratch folder;
+  for (const char* verb : {"list", "plan"}) {
+    const auto said = toy(folder, {verb}, {{"STDOUT_TO", "/dev/full"}});
+    CHECK(said.code == 4);
+    CHECK(said.err.find("standard output") != std::string::npos);
+  }
+}
+
 TEST_CASE("what an experiment may not do is refused before anything runs", "[experiments][driver]") {
   const scratch folder;
   const auto peeks = toy(folder, {"run"}, {{"TOY_MODE", "peeks"}});

@@ -61,7 +61,7 @@ struct result {
   bool says(const std::string& part) const { return (out + err).find(part) != std::string::npos; }
 };
 
-/// A running toy experiment.
+/// A running toy experiment. The variable STDOUT_TO, if there is one, says where its standard output goes.
 class running {
  public:
   running(const fs::path& folder, const std::vector<std::string>& arguments, const environment& variables)
@@ -75,7 +75,9 @@ class running {
     if (pid_ == 0) {
       for (const char* name : {"TOY_MODE", "TOY_VICTIM", "TOY_SLEEP_MS", "TOY_LOG", "HOCKET_DATA"}) unsetenv(name);
       for (const auto& [name, value] : variables) setenv(name.c_str(), value.c_str(), 1);
-      const int out = open(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+      const auto to = variables.find("STDOUT_TO");
+      const int out =
+          open(to == variables.end() ? out_.c_str() : to->second.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
       const int err = open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
       dup2(out, STDOUT_FILENO);
       dup2(err, STDERR_FILENO);
