@@ -103,6 +103,18 @@ struct block_stretch {
   bool own = false;
 };
 
+/// Rows of one head, to be asked for two at a time.
+struct rows_ahead {
+  const bf16* first = nullptr;
+  std::size_t row = 0;
+  void ask(std::size_t j, std::size_t width) const {
+    for (std::size_t d = 0; d < width; d += row_bytes / sizeof(bf16)) {
+      __builtin_prefetch(first + j * row + d);
+      __builtin_prefetch(first + (j + 1) * row + d);
+    }
+  }
+};
+
 /// cpu_body.inl's backward_tile. The tiles of AMX are configured.
 inline void backward_tiles(const shape& s, const inputs<bf16>& in, const upstream<bf16>& up, const gradients<bf16>& to,
                            std::size_t b, std::size_t kv_head, cpu_span part, const rows_of<float>& share_k,
@@ -156,19 +168,9 @@ inline void backward_tiles(const shape& s, const inputs<bf16>& in, const upstrea
 
   for (std::size_t h = kv_head * group; h < (kv_head + 1) * group; ++h) {
     // Rows of a head are a line or two, far apart from each other: of a short item the next head's are asked for.
-    const bool short_items = s.queries <= queries && h + 1 < s.heads;
-    struct rows_ahead {
-      const bf16* first;
-      std::size_t row;
-      void ask(std::size_t j, std::size_t width_of_head) const {
-        for (std::size_t d = 0; d < width_of_head; d += row_bytes / sizeof(bf16)) {
-          __builtin_prefetch(first + j * row + d);
-          __builtin_prefetch(first + (j + 1) * row + d);
-        }
-      }
-    };
+    const bool asks = s.queries <= queries && h + 1 < s.heads;
     std::array<rows_ahead, 5> next_head{};
-    if (short_items)
+    if (asks)
       next_head = {rows_ahead{in.q.at(b, h + 1, 0, query_starts), in.q.row},
                    {in.k.at(b, (h + 1) / group, 0, key_starts), in.k.row},
                    {in.v.at(b, (h + 1) / group, 0, key_starts), in.v.row},
@@ -212,7 +214,7 @@ inline void backward_tiles(const shape& s, const inputs<bf16>& in, const upstrea
           if (!s.drop.none()) make_bits(s, b, h, i0, count, each.own, j0, keys, bits);
           make_slopes(keys, count, scale.factor, static_cast<float>(s.drop.scale), s.drop.none() ? nullptr : &bits, m,
                       [&](std::size_t j) {
-                        if (!short_items || j >= count) return;
+                        if (!asks || j >= count) return;
                         for (const auto& each : next_head) each.ask(j, s.width);
                       });
           product<true>(down, width.across, depth, dense(m.weights, queries / tile_depth),

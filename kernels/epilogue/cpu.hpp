@@ -133,7 +133,7 @@ void backward_rows(activation act, const dropout& drop, const backward_rows_of<T
 /// The masks of group `group` of `rows` rows from first_row on, of a matrix with `columns` columns: keep (rows, 64).
 inline void keep_groups(const dropout& drop, std::size_t columns, std::size_t first_row, std::size_t rows,
                         std::size_t group, std::int32_t* keep) noexcept {
-  const std::size_t groups = (columns + dropout_group - 1) / dropout_group;
+  const std::size_t groups = groups_of(columns);
   switch (best_isa()) {
 #if defined(__x86_64__)
     case isa::avx512: return avx512::keep_groups(drop, first_row * groups + group, groups, rows, keep);

@@ -333,7 +333,7 @@ HOCKET_ALWAYS_INLINE void walk(const dropout& drop, const In& in, Panel&& panel)
   alignas(alignment) std::int32_t made[mask_band * dropout_group];
   if (drop.none()) return columns(std::false_type{}, in, 0, in.columns, nullptr, 0);
   if (in.keep) return columns(std::true_type{}, in, 0, in.columns, in.keep, in.ldkeep);
-  const std::size_t groups = (in.columns + dropout_group - 1) / dropout_group;
+  const std::size_t groups = groups_of(in.columns);
   for (std::size_t r = 0; r < in.rows; r += mask_band) {
     const In band = in.from(r, 0);
     In rows = band;

@@ -33,6 +33,8 @@ struct dropout {
   bool none() const { return threshold == 0; }
 };
 inline constexpr std::size_t dropout_group = 64;
+/// Groups of a row.
+constexpr std::size_t groups_of(std::size_t columns) { return (columns + dropout_group - 1) / dropout_group; }
 
 /// p in [0, 1), rounded to a multiple of 2^-32; the scale is exact for the rounded one.
 inline dropout make_dropout(double p, std::uint64_t seed, std::uint64_t stream) {
@@ -44,7 +46,7 @@ inline dropout make_dropout(double p, std::uint64_t seed, std::uint64_t stream) 
 
 /// Whether element (row, column) of a matrix with `columns` columns stays.
 inline bool stays(const dropout& d, std::size_t columns, std::size_t row, std::size_t column) {
-  const std::size_t groups = (columns + dropout_group - 1) / dropout_group, j = column % dropout_group;
+  const std::size_t groups = groups_of(columns), j = column % dropout_group;
   const std::uint64_t block = (std::uint64_t{row} * groups + column / dropout_group) * 16 + j % 16;
   const auto words = philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
                                  static_cast<std::uint32_t>(d.stream), static_cast<std::uint32_t>(d.stream >> 32)},

@@ -16,7 +16,7 @@
 // all it would be 1.01, 0.91, 0.92.
 // Failed: rows outside and strips inside, 12 x 32: 163 instead of 200 at k = 1536; pieces of k = 384 gave nothing more.
 // Packing trained weights, forth and back, all of MiniLM's in bf16 (42 MB, two threads):
-//   1  strip after strip, of a column two bytes at a time       14.1 ms; in three parts 30
+//   1  strip after strip, of a turned one pair after pair        14.1 ms; in three parts 30
 //   2  rows as memory brings them for a dozen strips at once, squares of 16 x 16 pairs turned in registers      7.4; 15
 //   3  pairs of rows joined in registers: a load of a whole register had to wait for the stores of its two halves
 //                                                                5.6; 14
@@ -103,13 +103,18 @@ void visit_strip(std::span<const part<T>> parts, bool turned, std::size_t k, std
   }
 }
 
+/// Whether a piece's lines stand in B as they are.
+template <Real T>
+bool is_plain(const part<T>& each) {
+  return each.offset == 0 && each.length == all_of_line && each.scale == T{1};
+}
+
 /// `count` lines from `first` on where one piece alone holds them as they are; without data otherwise.
 template <Real T>
 part<T> lines_of_one_part(std::span<const part<T>> parts, std::size_t first, std::size_t count) {
   for (const part<T>& each : parts) {
     if (first < each.count) {
-      const bool plain = each.data && first + count <= each.count && each.offset == 0 && each.length == all_of_line &&
-                         each.scale == T{1};
+      const bool plain = each.data && first + count <= each.count && is_plain(each);
       return plain ? part<T>{each.data + first * each.ld, each.ld, count} : part<T>{};
     }
     first -= each.count;
@@ -140,13 +145,6 @@ std::array<bf16, Parts> parts_of_number(float x) noexcept {
   return parts;
 }
 
-/// Whether all pieces hold their lines as they are.
-inline bool are_plain(std::span<const part<float>> parts) {
-  return std::all_of(parts.begin(), parts.end(), [](const part<float>& each) {
-    return each.offset == 0 && each.length == all_of_line && each.scale == 1;
-  });
-}
-
 /// Strips [first, last) of tiles of bf16 or of its parts.
 template <std::size_t Parts>
 void pack_strips_bf16(std::size_t k, std::size_t n, std::span<const part<float>> parts, bool turned, std::size_t first,
@@ -154,7 +152,7 @@ void pack_strips_bf16(std::size_t k, std::size_t n, std::span<const part<float>>
   const std::size_t words = steps_of(precision::bf16, k) * Parts * 512;  // of a strip
   auto* const strips = reinterpret_cast<std::uint32_t*>(to) + first * words;
   const std::size_t j0 = first * 32, columns = std::min(n, last * 32) - j0;
-  if (!are_plain(parts)) {  // narrow terms: no need for speed
+  if (!std::all_of(parts.begin(), parts.end(), is_plain<float>)) {  // narrow terms: no need for speed
     std::fill_n(strips, (last - first) * words, 0U);
     auto* const out = reinterpret_cast<std::uint16_t*>(strips);
     visit_strip(parts, turned, k, j0, columns, [&](std::size_t q, std::size_t j, float x) {

@@ -69,6 +69,20 @@ void on_every_machine(F&& f) {
   }
 }
 
+/// f(shape) for every size, activation and two probabilities of dropout, on every machine.
+template <class F>
+void on_every_shape(F&& f) {
+  on_every_machine([&] {
+    for (const auto& size : sizes)
+      for (const activation act : every)
+        for (const double p : {0.0, 0.3}) {
+          const epilogue::shape s{size[0], size[1], act, epilogue::make_dropout(p, 99, 7)};
+          INFO(to_text(size) << " " << name_of(act) << " " << p);
+          f(s);
+        }
+  });
+}
+
 struct pass {
   pass(const epilogue::shape& s, bool extras)
       : x({s.rows, s.columns}, 3, 3, 4.0),
@@ -235,16 +249,10 @@ void check_slopes(const epilogue::shape& s) {
 }  // namespace
 
 TEST_CASE("outputs kept in bf16 are the reference's, rounded", "[epilogue]") {
-  on_every_machine([] {
-    for (const auto& size : sizes)
-      for (const activation act : every)
-        for (const double p : {0.0, 0.3}) {
-          const epilogue::shape s{size[0], size[1], act, epilogue::make_dropout(p, 99, 7)};
-          INFO(to_text(size) << " " << name_of(act) << " " << p);
-          check_forward(s, false);
-          check_forward(s, true);
-          check_backward(s);
-        }
+  on_every_shape([](const epilogue::shape& s) {
+    check_forward(s, false);
+    check_forward(s, true);
+    check_backward(s);
   });
 }
 
@@ -286,15 +294,9 @@ TEST_CASE("far tails, infinity and NaN of activations kept in bf16", "[epilogue]
 }
 
 TEST_CASE("a kept slope gives the gradient of what went in", "[epilogue]") {
-  on_every_machine([] {
-    for (const auto& size : sizes)
-      for (const activation act : every)
-        for (const double p : {0.0, 0.3}) {
-          const epilogue::shape s{size[0], size[1], act, epilogue::make_dropout(p, 99, 7)};
-          INFO(to_text(size) << " " << name_of(act) << " " << p);
-          check_slopes<float>(s);
-          check_slopes<bf16>(s);
-        }
+  on_every_shape([](const epilogue::shape& s) {
+    check_slopes<float>(s);
+    check_slopes<bf16>(s);
   });
 }
 

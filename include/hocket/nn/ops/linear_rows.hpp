@@ -257,7 +257,8 @@ void linear_op<T>::backward_from(const frame<T>& f) const noexcept {
   if (!chosen_.empty()) chosen_gradients(f, du);
 }
 
-/// du of the block, a few rows at a time: whole rows are read in the order in which memory brings them.
+/// du of the block, a few rows at a time: whole rows are read in the order in which memory brings them. Not where
+/// strips are kept: there du is in tiles alone.
 template <Real T>
 template <class S>
 void linear_op<T>::rows_backward(const frame<T>& f, T* du) const noexcept {

@@ -52,7 +52,7 @@ class down_op final : public op<T> {
       if (joins)
         sets_.back().last = j + 1;
       else
-        sets_.push_back({j, j + 1});
+        sets_.push_back({j, j + 1, parts_[j].dropout > 0 ? dropping_++ : 0});
     }
   }
   std::string_view name() const override { return "project_down"; }
@@ -79,7 +79,6 @@ class down_op final : public op<T> {
   }
 
   void forward(const frame<T>& f) const noexcept override {
-    namespace pg = kernels::packed_gemm;
     const std::size_t rows = f.block().rows;
     T* const u = f.output_rows();
     const T* const x = input_of(f);
@@ -130,27 +129,19 @@ class down_op final : public op<T> {
   /// Parts [first, last) that see the same x: one with a mask or a choice of rows, or all that have neither.
   struct set {
     std::size_t first, last;
+    std::size_t slot;  ///< of one that drops: its number among those that do
   };
   static constexpr std::size_t band = 28;  ///< rows: two tiles of the product
   /// Whether masks come from their counters, to be kept for the backward pass, or are those that were kept.
   enum class masks { made, read };
-  std::size_t groups() const { return (in_ + kernels::epilogue::dropout_group - 1) / kernels::epilogue::dropout_group; }
   /// Of a row of one set.
-  std::size_t set_bytes() const { return groups() * sizeof(std::uint64_t); }
+  std::size_t set_bytes() const { return kernels::epilogue::groups_of(in_) * sizeof(std::uint64_t); }
   /// Of a row of all sets that drop.
-  std::size_t mask_bytes() const {
-    return set_bytes() * static_cast<std::size_t>(std::count_if(
-                             sets_.begin(), sets_.end(), [&](const set& each) { return front(each).dropout > 0; }));
-  }
+  std::size_t mask_bytes() const { return dropping_ * set_bytes(); }
   /// The masks of row `first` of the block and of one set; null if none are kept.
   std::byte* bits_of(const frame<T>& f, const set& each, std::size_t first) const noexcept {
     if (!f.keeps(0)) return nullptr;
-    std::size_t before = 0;
-    for (const set& other : sets_) {
-      if (other.first == each.first) break;
-      before += front(other).dropout > 0 ? set_bytes() : 0;
-    }
-    return reinterpret_cast<std::byte*>(f.template kept_rows<T>(0)) + first * mask_bytes() + before;
+    return reinterpret_cast<std::byte*>(f.template kept_rows<T>(0)) + first * mask_bytes() + each.slot * set_bytes();
   }
   const down_part& front(const set& each) const { return parts_[each.first]; }
   bool drops(const frame<T>& f, const set& each) const noexcept { return front(each).dropout > 0 && f.training(); }
@@ -207,7 +198,7 @@ class down_op final : public op<T> {
     const auto mask = ep::make_dropout(front(each).dropout, f.seed(), f.stream(0));
     std::byte* const bits = bits_of(f, each, first);
     alignas(alignment) std::int32_t keep[band * group];
-    for (std::size_t g = 0; g < groups(); ++g) {
+    for (std::size_t g = 0; g < ep::groups_of(in_); ++g) {
       std::byte* const here = bits ? bits + g * sizeof(std::uint64_t) : nullptr;
       if (here && source == masks::read) {
         ep::masks_of_bits(count, here, mask_bytes(), keep);
@@ -271,7 +262,7 @@ class down_op final : public op<T> {
 
   std::vector<down_part> parts_;
   std::vector<set> sets_;
-  std::size_t columns_, in_;
+  std::size_t columns_, in_, dropping_ = 0;
   extent rows_;
 };
 
