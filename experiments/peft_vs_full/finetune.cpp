@@ -270,6 +270,10 @@ int finetune(const finetune_job& job) {
     io::write_file(folder / "epochs.tsv", "epoch\tloss\taccuracy\tmacro_f1\n");
   }
 
+  if (run.warm_up_steps() >= run.total_steps())
+    std::cerr << "note: the rate rises over " << run.warm_up_steps() << " steps and the run has " << run.total_steps()
+              << ": it ends before learning_rate is reached; set warmup\n";
+
   const stop_signals signals;
   step_lines lines(run.steps());
   auto saved = clock::now();

@@ -69,6 +69,8 @@ std::string run_settings::described() const {
 
 peft::combined run_settings::make() const {
   peft::combined all;
+  expects(prefix.hidden == 0 || prefix.projection, errc::bad_option, "hidden=", prefix.hidden,
+          ": it is the width of the network that projection=true asks for; without it there is none");
   if (has_prefix())
     all.methods.emplace_back(
         peft::prefix{{prefix.num_virtual_tokens, prefix.projection, prefix.hidden, prefix.deviation}});

@@ -182,6 +182,20 @@ TEST_CASE("a merged model gives the adapter's logits; threads give the same bits
   CHECK(refused.says("prefix"));
 }
 
+TEST_CASE("a run that ends while its rate still rises says so", "[experiments][peft]") {
+  const place here;
+  const auto warns = [&](const std::string& warmup) {
+    const auto done = here.run(here.finetune("bitfit", {"epochs=2", "batch=8", "warmup=" + warmup}, "out" + warmup));
+    INFO(done.err);
+    REQUIRE(done.code == 0);
+    return done.says("set warmup");
+  };
+  CHECK(warns("10"));  // of 40 texts, 8 a batch, two epochs: 10 steps
+  CHECK_FALSE(warns("9"));
+  CHECK_FALSE(warns("0"));
+  CHECK_FALSE(warns("0.9"));
+}
+
 TEST_CASE("texts as they come: CRLF, bytes that are no UTF-8, empty and very long texts", "[experiments][peft]") {
   const place here;
   std::string windows = "\xEF\xBB\xBFlabel\ttext\r\n", longest;
@@ -237,6 +251,7 @@ TEST_CASE("wrong use is exit 2, unusable files are exit 4, with file and line", 
   refuses(2, here.finetune("lora", {"epochs=0"}), "epochs");
   refuses(2, here.finetune("lora", {"max_length=25"}), "expected 2 to 24");
   refuses(2, here.finetune("prefix", {"num_virtual_tokens=30"}), "30");
+  refuses(2, here.finetune("prefix", {"hidden=8"}), "projection=true");
   refuses(2, here.finetune("lora", {"precision=int8"}), "bf16");
   refuses(2, here.finetune("lora", {"schedule=step"}), "cosine");
   refuses(2, here.finetune("lora", {"validation=1.5"}), "between 0 and 1");

@@ -241,6 +241,8 @@ class fine_tuning {
   std::size_t steps_of_epoch() const { return batches_; }
   std::size_t total_steps() const { return batches_ * settings_.epochs; }
   std::size_t steps() const { return update_.steps(); }
+  /// Steps over which the rate rises; it never reaches learning_rate where they are no fewer than all.
+  std::size_t warm_up_steps() const { return schedule_.warm_up; }
   /// Whole epochs so far.
   std::size_t epochs() const { return steps() / batches_; }
   bool epoch_ended() const { return steps() > 0 && steps() % batches_ == 0; }
