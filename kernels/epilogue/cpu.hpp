@@ -143,28 +143,6 @@ inline void keep_groups(const dropout& drop, std::size_t columns, std::size_t fi
   }
 }
 
-/// What keep_groups gave, a bit an element (1: it stays): 64 bits a row, `apart` bytes between rows. For who needs the
-/// masks again and finds making them dear.
-inline void bits_of_masks(std::size_t rows, const std::int32_t* keep, std::byte* bits, std::size_t apart) noexcept {
-  switch (best_isa()) {
-#if defined(__x86_64__)
-    case isa::avx512: return avx512::bits_of_masks(rows, keep, bits, apart);
-    case isa::avx2: return avx2::bits_of_masks(rows, keep, bits, apart);
-#endif
-    default: return baseline::bits_of_masks(rows, keep, bits, apart);
-  }
-}
-/// And back.
-inline void masks_of_bits(std::size_t rows, const std::byte* bits, std::size_t apart, std::int32_t* keep) noexcept {
-  switch (best_isa()) {
-#if defined(__x86_64__)
-    case isa::avx512: return avx512::masks_of_bits(rows, bits, apart, keep);
-    case isa::avx2: return avx2::masks_of_bits(rows, bits, apart, keep);
-#endif
-    default: return baseline::masks_of_bits(rows, bits, apart, keep);
-  }
-}
-
 /// Rows of bf16 to f32.
 inline void widen_rows(std::size_t rows, std::size_t columns, const bf16* x, std::size_t ldx, float* y,
                        std::size_t ldy) noexcept {

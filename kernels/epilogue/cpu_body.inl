@@ -24,39 +24,6 @@ inline void keep_groups(const dropout& drop, std::uint64_t first, std::size_t ne
   for (std::size_t r = 0; r < rows; ++r) keep_group(drop, first + r * next, keep + r * dropout_group);
 }
 
-/// Of every row the masks of a group as 64 bits, `apart` bytes from row to row, and back.
-inline void bits_of_masks(std::size_t rows, const std::int32_t* keep, std::byte* bits, std::size_t apart) noexcept {
-  for (std::size_t r = 0; r < rows; ++r, keep += dropout_group, bits += apart) {
-    std::uint64_t row = 0;
-    for (std::size_t j = 0; j < dropout_group; j += lanes<float>) {
-#if defined(__x86_64__) && HOCKET_SIMD_BYTES == 64
-      const auto some =
-          static_cast<std::uint16_t>(_mm512_cmplt_epi32_mask(_mm512_loadu_si512(keep + j), _mm512_setzero_si512()));
-#elif defined(__x86_64__) && HOCKET_SIMD_BYTES == 32
-      const auto some =
-          static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_loadu_ps(reinterpret_cast<const float*>(keep + j))));
-#else
-      std::uint32_t some = 0;
-      for (std::size_t i = 0; i < lanes<float>; ++i) some |= static_cast<std::uint32_t>(keep[j + i] & 1) << i;
-#endif
-      row |= std::uint64_t{some} << j;
-    }
-    __builtin_memcpy(bits, &row, sizeof row);
-  }
-}
-inline void masks_of_bits(std::size_t rows, const std::byte* bits, std::size_t apart, std::int32_t* keep) noexcept {
-  vec<std::uint32_t> place{};
-  for (std::size_t i = 0; i < lanes<float>; ++i) place[i] = static_cast<std::uint32_t>(i);
-  for (std::size_t r = 0; r < rows; ++r, keep += dropout_group, bits += apart) {
-    std::uint64_t row = 0;
-    __builtin_memcpy(&row, bits, sizeof row);
-    for (std::size_t j = 0; j < dropout_group; j += lanes<float>) {
-      const vec<std::uint32_t> some = vec<std::uint32_t>{} + static_cast<std::uint32_t>(row >> j);
-      store<std::int32_t>(keep + j, -reinterpret_cast<vec<std::int32_t>>(some >> place & 1));
-    }
-  }
-}
-
 /// 0 or `scale` in every lane, by 0 or -1.
 template <class T>
 HOCKET_ALWAYS_INLINE vec<T> factors(const std::int32_t* keep, T scale) {

@@ -48,17 +48,6 @@
 #include <hocket/kernels/packed_gemm/amx.hpp>
 #endif
 
-#if defined(__x86_64__)
-#define HOCKET_ON_BEST_ISA(call)           \
-  switch (best_isa()) {                    \
-    case isa::avx512: return avx512::call; \
-    case isa::avx2: return avx2::call;     \
-    default: return baseline::call;        \
-  }
-#else
-#define HOCKET_ON_BEST_ISA(call) return baseline::call;
-#endif
-
 namespace hocket::kernels::packed_gemm {
 
 /// How products that are asked for as `p` are computed on this machine: f32 by split where there is a unit for bf16,
@@ -320,28 +309,13 @@ constexpr std::size_t rows_at_once(precision p, std::size_t k, std::size_t rows)
   return parts == 0 ? most : (rows + parts - 1) / parts;
 }
 
-/// C (m,n) += A' B: A (rows, m) and B (rows, n) with rows lda and ldb apart. For few columns of A; sums run over the
-/// rows in order.
-template <Real T>
-void add_outer(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b, std::size_t ldb,
-               T* c, std::size_t ldc) noexcept {
-  HOCKET_ON_BEST_ISA(add_outer<T>(rows, m, a, lda, n, b, ldb, c, ldc))
-}
-
 /// c (rows, strip_columns<T>) = or, with `add`, += A (rows, k) times one strip, in T's own precision. Weights wait in a
 /// third-level cache: what lies from `ahead` on, a part of the strip after this one, is asked for while this one is
 /// used.
 template <Real T>
 void product(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const std::byte* strip, T* c, bool add,
              const std::byte* ahead) noexcept {
-  HOCKET_ON_BEST_ISA(
-      product_native<T>(rows, k, a, lda, reinterpret_cast<const T*>(strip), strip_columns<T>, c, add, ahead))
-}
-/// The same for a strip of which the first `columns` columns are wanted; in the others c may become anything.
-template <Real T>
-void narrow_product(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const std::byte* strip,
-                    std::size_t columns, T* c, bool add, const std::byte* ahead) noexcept {
-  HOCKET_ON_BEST_ISA(product_native<T>(rows, k, a, lda, reinterpret_cast<const T*>(strip), columns, c, add, ahead))
+  HOCKET_ON_BEST_ISA(product_native<T>(rows, k, a, lda, reinterpret_cast<const T*>(strip), c, add, ahead))
 }
 
 /// c (block_rows(rows), 32) = `rows` rows of A, from first_row (a multiple of 16) on, times one strip. A tile_scope
@@ -495,8 +469,6 @@ void product_tiles(const left& a, std::size_t first_row, std::size_t rows, const
 #endif
 
 }  // namespace hocket::kernels::packed_gemm
-
-#undef HOCKET_ON_BEST_ISA
 
 #if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
 #define HOCKET_INSTANCE extern template

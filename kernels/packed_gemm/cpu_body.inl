@@ -12,16 +12,16 @@ inline constexpr std::size_t most_rows = HOCKET_SIMD_BYTES == 64 ? 14 : 6;
 template <class T>
 using two = vec<T>[2];
 
-/// c (Rows, `Registers` registers) = or += A B over k; c and b have rows of strip_columns<T>. Meanwhile a line of
-/// memory from `ahead` on is asked for at every eighth step, and of each row of A the line after the next: Rows streams
-/// are more than the machine follows by itself.
-template <class T, std::size_t Registers, std::size_t Rows>
+/// c (Rows, two registers) = or += A B over k; c and b have rows of strip_columns<T>. Meanwhile a line of memory from
+/// `ahead` on is asked for at every eighth step, and of each row of A the line after the next: Rows streams are more
+/// than the machine follows by itself.
+template <class T, std::size_t Rows>
 void tile(std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add, const std::byte* ahead) noexcept {
   constexpr std::size_t width = strip_columns<T>, line = 64 / sizeof(T);
-  vec<T> acc[Rows][Registers];
+  two<T> acc[Rows];
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < Rows; ++i)
-    for (std::size_t h = 0; h < Registers; ++h) acc[i][h] = add ? load(c + i * width + h * lanes<T>) : vec<T>{};
+    for (std::size_t h = 0; h < 2; ++h) acc[i][h] = add ? load(c + i * width + h * lanes<T>) : vec<T>{};
   for (std::size_t piece = 0; piece < k; piece += 8, ahead += 64) {
     const std::size_t end = k - piece < 8 ? k : piece + 8;
     __builtin_prefetch(ahead, 0, 2);
@@ -30,45 +30,39 @@ void tile(std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add
       for (std::size_t i = 0; i < Rows; ++i) __builtin_prefetch(a + i * lda + piece + 2 * line);
     }
     for (std::size_t p = piece; p < end; ++p, b += width) {
-      vec<T> right[Registers];
-      for (std::size_t h = 0; h < Registers; ++h) right[h] = load(b + h * lanes<T>);
+      const vec<T> b0 = load(b), b1 = load(b + lanes<T>);
 #pragma GCC unroll 16
       for (std::size_t i = 0; i < Rows; ++i) {
         const T left = a[i * lda + p];
-        for (std::size_t h = 0; h < Registers; ++h) acc[i][h] += left * right[h];
+        acc[i][0] += left * b0;
+        acc[i][1] += left * b1;
       }
     }
   }
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < Rows; ++i)
-    for (std::size_t h = 0; h < Registers; ++h) store<T>(c + i * width + h * lanes<T>, acc[i][h]);
+    for (std::size_t h = 0; h < 2; ++h) store<T>(c + i * width + h * lanes<T>, acc[i][h]);
 }
 
 /// The same for a number of rows that is known when it runs.
-template <class T, std::size_t Registers, std::size_t Rows = most_rows>
+template <class T, std::size_t Rows = most_rows>
 void tile_of(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* b, T* c, bool add,
              const std::byte* ahead) noexcept {
   if (rows == Rows)
-    tile<T, Registers, Rows>(k, a, lda, b, c, add, ahead);
+    tile<T, Rows>(k, a, lda, b, c, add, ahead);
   else if constexpr (Rows > 1)
-    tile_of<T, Registers, Rows - 1>(rows, k, a, lda, b, c, add, ahead);
+    tile_of<T, Rows - 1>(rows, k, a, lda, b, c, add, ahead);
 }
 
-/// The strip's first `columns` columns, filled up to whole registers. Tiles of nearly equal height: a low one at the
-/// end would leave most of the multipliers idle.
+/// Tiles of nearly equal height: a low one at the end would leave most of the multipliers idle.
 template <class T>
-void product_native(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* strip, std::size_t columns,
-                    T* c, bool add, const std::byte* ahead) noexcept {
+void product_native(std::size_t rows, std::size_t k, const T* a, std::size_t lda, const T* strip, T* c, bool add,
+                    const std::byte* ahead) noexcept {
   const std::size_t tiles = (rows + most_rows - 1) / most_rows;
   for (std::size_t t = 0; t < tiles; ++t) {
     const std::size_t first = rows * t / tiles, height = rows * (t + 1) / tiles - first;
-    for (std::size_t j = 0; j < columns; j += 2 * lanes<T>, ahead += (k + 7) / 8 * 64) {
-      T* const to = c + first * strip_columns<T> + j;
-      if (columns - j > lanes<T>)
-        tile_of<T, 2>(height, k, a + first * lda, lda, strip + j, to, add, ahead);
-      else
-        tile_of<T, 1>(height, k, a + first * lda, lda, strip + j, to, add, ahead);
-    }
+    for (std::size_t j = 0; j < strip_columns<T>; j += 2 * lanes<T>, ahead += (k + 7) / 8 * 64)
+      tile_of<T>(height, k, a + first * lda, lda, strip + j, c + first * strip_columns<T> + j, add, ahead);
   }
 }
 
@@ -402,49 +396,6 @@ void pack_left_step(std::size_t rows, std::size_t steps, std::size_t step, std::
     else
       round_some<Parts>(a + i * lda, i < rows ? count : 0, here, tile_rows * 32);
   }
-}
-
-/// A block of C (Rows, two registers or `columns` elements) += A' B.
-template <class T, std::size_t Rows>
-void outer_block(std::size_t rows, const T* a, std::size_t lda, const T* b, std::size_t ldb, std::size_t columns, T* c,
-                 std::size_t ldc) noexcept {
-  two<T> acc[Rows];
-  if (columns == 2 * lanes<T>) {
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < Rows; ++i)
-      for (std::size_t h = 0; h < 2; ++h) acc[i][h] = load(c + i * ldc + h * lanes<T>);
-    for (std::size_t r = 0; r < rows; ++r, a += lda, b += ldb) {
-      const vec<T> b0 = load(b), b1 = load(b + lanes<T>);
-#pragma GCC unroll 16
-      for (std::size_t i = 0; i < Rows; ++i) {
-        acc[i][0] += a[i] * b0;
-        acc[i][1] += a[i] * b1;
-      }
-    }
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < Rows; ++i)
-      for (std::size_t h = 0; h < 2; ++h) store<T>(c + i * ldc + h * lanes<T>, acc[i][h]);
-    return;
-  }
-  for (std::size_t r = 0; r < rows; ++r)
-    for (std::size_t i = 0; i < Rows; ++i)
-      for (std::size_t j = 0; j < columns; ++j) c[i * ldc + j] += a[r * lda + i] * b[r * ldb + j];
-}
-template <class T, std::size_t Rows>
-void outer_rows(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b,
-                std::size_t ldb, T* c, std::size_t ldc) noexcept {
-  std::size_t i = 0;
-  for (; i + Rows <= m; i += Rows)
-    for (std::size_t j = 0; j < n; j += 2 * lanes<T>)
-      outer_block<T, Rows>(rows, a + i, lda, b + j, ldb, n - j < 2 * lanes<T> ? n - j : 2 * lanes<T>, c + i * ldc + j,
-                           ldc);
-  if constexpr (Rows > 1)
-    if (i < m) outer_rows<T, Rows / 2>(rows, m - i, a + i, lda, n, b, ldb, c + i * ldc, ldc);
-}
-template <class T>
-void add_outer(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b, std::size_t ldb,
-               T* c, std::size_t ldc) noexcept {
-  outer_rows<T, HOCKET_SIMD_BYTES == 64 ? 8 : 4>(rows, m, a, lda, n, b, ldb, c, ldc);
 }
 
 }  // namespace hocket::kernels::packed_gemm::HOCKET_SIMD_NS

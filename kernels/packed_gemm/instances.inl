@@ -19,18 +19,10 @@ HOCKET_INSTANCE void pack_rows<double>(precision, std::size_t, std::size_t, cons
 HOCKET_INSTANCE void turn<float>(std::size_t, std::size_t, const float*, std::size_t, float*, std::size_t) noexcept;
 HOCKET_INSTANCE void turn<double>(std::size_t, std::size_t, const double*, std::size_t, double*, std::size_t) noexcept;
 HOCKET_INSTANCE void pack_left_step<float>(const left&, std::size_t, std::size_t, const float*, std::size_t) noexcept;
-HOCKET_INSTANCE void add_outer<float>(std::size_t, std::size_t, const float*, std::size_t, std::size_t, const float*,
-                                      std::size_t, float*, std::size_t) noexcept;
-HOCKET_INSTANCE void add_outer<double>(std::size_t, std::size_t, const double*, std::size_t, std::size_t, const double*,
-                                       std::size_t, double*, std::size_t) noexcept;
 HOCKET_INSTANCE void product<float>(std::size_t, std::size_t, const float*, std::size_t, const std::byte*, float*, bool,
                                     const std::byte*) noexcept;
 HOCKET_INSTANCE void product<double>(std::size_t, std::size_t, const double*, std::size_t, const std::byte*, double*,
                                      bool, const std::byte*) noexcept;
-HOCKET_INSTANCE void narrow_product<float>(std::size_t, std::size_t, const float*, std::size_t, const std::byte*,
-                                           std::size_t, float*, bool, const std::byte*) noexcept;
-HOCKET_INSTANCE void narrow_product<double>(std::size_t, std::size_t, const double*, std::size_t, const std::byte*,
-                                            std::size_t, double*, bool, const std::byte*) noexcept;
 HOCKET_INSTANCE void product_tiles<float>(const left&, std::size_t, std::size_t, const std::byte*, float*, bool,
                                           const std::byte*) noexcept;
 HOCKET_INSTANCE void product_steps<float>(const left&, std::size_t, std::size_t, const std::byte*, std::size_t,

@@ -76,3 +76,15 @@ inline void limit_isa(isa limit) {
 }
 
 }  // namespace hocket
+
+/// Leaves the function with what `call` gives in the namespace of the best set.
+#if defined(__x86_64__)
+#define HOCKET_ON_BEST_ISA(call)           \
+  switch (best_isa()) {                    \
+    case isa::avx512: return avx512::call; \
+    case isa::avx2: return avx2::call;     \
+    default: return baseline::call;        \
+  }
+#else
+#define HOCKET_ON_BEST_ISA(call) return baseline::call;
+#endif

@@ -18,3 +18,14 @@ HOCKET_ALWAYS_INLINE void transpose_from(vec<T> (&rows)[lanes<T>]) {
     if ((i & Step) == 0) swap_blocks<T, Step>(rows[i], rows[i + Step], std::make_index_sequence<lanes<T>>{});
   if constexpr (Step > 1) transpose_from<T, Step / 2>(rows);
 }
+
+/// Lane i of rows[0] becomes the sum of the lanes of rows[i], by a tree of fixed shape; the other rows become anything.
+template <class T, std::size_t Step>
+HOCKET_ALWAYS_INLINE void add_lanes(vec<T> (&rows)[lanes<T>]) {
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < Step; ++i) {
+    swap_blocks<T, Step>(rows[i], rows[i + Step], std::make_index_sequence<lanes<T>>{});
+    rows[i] += rows[i + Step];
+  }
+  if constexpr (Step > 1) add_lanes<T, Step / 2>(rows);
+}

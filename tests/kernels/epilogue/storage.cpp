@@ -312,30 +312,6 @@ TEST_CASE("masks that are given are those that would be made", "[epilogue]") {
   });
 }
 
-TEST_CASE("masks as bits are the same masks", "[epilogue]") {
-  on_every_machine([] {
-    for (const std::size_t rows : {1U, 3U, 33U})
-      for (const double p : {0.0, 0.1, 0.5, 0.97}) {
-        const auto drop = epilogue::make_dropout(p, 11, 3);
-        constexpr std::size_t columns = 130, group = 1, apart = 24, size = epilogue::dropout_group;
-        std::vector<std::int32_t> keep(rows * size), again(rows * size + 1, 7);
-        std::vector<std::byte> bits(rows * apart, std::byte{0x5a});
-        epilogue::keep_groups(drop, columns, 5, rows, group, keep.data());
-        epilogue::bits_of_masks(rows, keep.data(), bits.data(), apart);
-        epilogue::masks_of_bits(rows, bits.data(), apart, again.data());
-        CHECK(again.back() == 7);
-        CHECK(std::equal(keep.begin(), keep.end(), again.begin()));
-        for (std::size_t r = 0; r < rows; ++r) {
-          for (std::size_t j = 0; j < size; ++j) {
-            const bool bit = (std::to_integer<unsigned>(bits[r * apart + j / 8]) >> j % 8 & 1U) != 0;
-            CHECK(bit == epilogue::stays(drop, columns, 5 + r, group * size + j));
-          }
-          for (std::size_t i = 8; i < apart; ++i) CHECK(bits[r * apart + i] == std::byte{0x5a});
-        }
-      }
-  });
-}
-
 TEST_CASE("what is written past the caches is what would be written", "[epilogue]") {
   // Rows aligned for it and not; the last columns of a row never fill a register.
   on_every_machine([] {

@@ -208,59 +208,6 @@ TEMPLATE_TEST_CASE("pieces of B that fill a part of their lines, times a factor"
   }
 }
 
-TEMPLATE_TEST_CASE("a narrow product has the bits of the whole strip's", "[packed_gemm]", float, double) {
-  using T = TestType;
-  constexpr std::size_t width = packed_gemm::strip_columns<T>;
-  for (const std::size_t rows : {0u, 1u, 13u, 14u, 15u, 29u})
-    for (const std::size_t k : {0u, 1u, 7u, 8u, 37u})
-      on_every_machine([&] {
-        const auto a = random_matrix<T>(rows, k + 3, 1), b = random_matrix<T>(k, width, 2);
-        buffer<std::byte> strip(packed_gemm::packed_bytes<T>(precision::native, width, k) + 1);
-        packed_gemm::pack_rows<T>(precision::native, k, width, b.data(), width, strip.data());
-        for (const bool add : {false, true}) {
-          auto whole = random_matrix<T>(rows, width, 3);
-          packed_gemm::product<T>(rows, k, a.data(), k + 3, strip.data(), whole.data(), add, strip.data());
-          for (std::size_t columns = 1; columns <= width; ++columns) {
-            auto some = random_matrix<T>(rows, width, 3);
-            packed_gemm::narrow_product<T>(rows, k, a.data(), k + 3, strip.data(), columns, some.data(), add,
-                                           strip.data());
-            bool same = true;
-            for (std::size_t i = 0; i < rows; ++i)
-              same = same && std::memcmp(whole.data() + i * width, some.data() + i * width, columns * sizeof(T)) == 0;
-            INFO(rows << " x " << k << ", " << columns << " columns, add " << add);
-            CHECK(same);
-          }
-        }
-      });
-}
-
-TEMPLATE_TEST_CASE("sums of outer products", "[packed_gemm]", float, double) {
-  using T = TestType;
-  for (const std::size_t m : {0u, 1u, 3u, 8u, 13u, 16u})
-    for (const std::size_t n : {0u, 1u, 15u, 32u, 33u, 70u})
-      for (const std::size_t rows : {0u, 1u, 37u})
-        on_every_machine([&] {
-          const auto a = random_matrix<T>(rows, m + 2, 1), b = random_matrix<T>(rows, n + 3, 2);
-          auto c = random_matrix<T>(m, n + 1, 3);
-          const auto before = c;
-          packed_gemm::add_outer<T>(rows, m, a.data(), m + 2, n, b.data(), n + 3, c.data(), n + 1);
-          hocket::comparison result;
-          for (std::size_t i = 0; i < m; ++i)
-            for (std::size_t j = 0; j < n + 1; ++j) {
-              wide<T> sum = before.as_view()(i, j), magnitude = std::abs(sum);
-              for (std::size_t r = 0; j < n && r < rows; ++r) {
-                const wide<T> x = static_cast<wide<T>>(a.as_view()(r, i)) * static_cast<wide<T>>(b.as_view()(r, j));
-                sum += x;
-                magnitude += std::abs(x);
-              }
-              result.add(static_cast<double>(std::abs(static_cast<wide<T>>(c.as_view()(i, j)) - sum)),
-                         hocket::rounding<T>((1 + static_cast<double>(rows) / 2) * static_cast<double>(magnitude)));
-            }
-          INFO(m << " x " << n << " over " << rows << ": " << result.message());
-          CHECK(result.ok);
-        });
-}
-
 TEST_CASE("NaN and infinity reach the result", "[packed_gemm]") {
   constexpr float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   for (const auto& arm : packed_gemm::arms<float>()) {

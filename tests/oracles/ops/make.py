@@ -36,12 +36,14 @@ def case(name, inputs, run, ids=None, fixed=(), magnitude=None, group=None):
     cases[name] = (inputs, ids, run, fixed, magnitude, group or name)
 
 
-def stays(rows, columns, stream, p):
-    """(mask, scale) of kernels/epilogue/shape.hpp: which elements a dropout of probability p keeps."""
-    threshold = min(round(p * 2**32), 2**32 - 1)
-    groups = (columns + 63) // 64
+def stays(rows, columns, stream, p, bits=32):
+    """(mask, scale) of kernels/epilogue/shape.hpp: which elements a dropout of probability p keeps; with 16 bits an element
+    those of kernels/low_rank/shape.hpp."""
+    threshold = min(round(p * 2**bits), 2**bits - 1)
+    group = 64 * 32 // bits
+    groups = (columns + group - 1) // group
     r, c = np.meshgrid(np.arange(rows, dtype=np.uint64), np.arange(columns, dtype=np.uint64), indexing="ij")
-    block = (r * np.uint64(groups) + c // np.uint64(64)) * np.uint64(16) + c % np.uint64(16)
+    block = (r * np.uint64(groups) + c // np.uint64(group)) * np.uint64(16) + c % np.uint64(16)
     low = np.uint64(0xFFFFFFFF)
     x = [block & low, block >> np.uint64(32), np.full_like(block, stream & 0xFFFFFFFF), np.full_like(block, stream >> 32)]
     k0, k1 = SEED, 0
@@ -50,11 +52,12 @@ def stays(rows, columns, stream, p):
         x = [(p1 >> np.uint64(32)) ^ x[1] ^ np.uint64(k0), p1 & low, (p0 >> np.uint64(32)) ^ x[3] ^ np.uint64(k1), p0 & low]
         k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
     word = np.choose(((c % np.uint64(64)) // np.uint64(16)).astype(int), x)
-    return torch.from_numpy(word >= threshold), 1 / (1 - threshold / 2**32)
+    part = (word >> (c % np.uint64(group) // np.uint64(64) * np.uint64(16))) & np.uint64(2**bits - 1)
+    return torch.from_numpy(part >= threshold), 1 / (1 - threshold / 2**bits)
 
 
-def dropped(y, stream, p):
-    mask, scale = stays(*y.shape, stream, p)
+def dropped(y, stream, p, bits=32):
+    mask, scale = stays(*y.shape, stream, p, bits)
     return y * (mask.to(y.dtype) * scale)
 
 

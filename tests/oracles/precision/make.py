@@ -76,7 +76,7 @@ def linears():
 
 def low_rank():
     def terms(x, _):
-        one = F.linear(x["x"], x["w1"], x["c1"][0]) + 2 * F.linear(F.linear(dropped(x["x"], node(0), 0.2), x["a1"]), x["b1"])
+        one = F.linear(x["x"], x["w1"], x["c1"][0]) + 2 * F.linear(F.linear(dropped(x["x"], node(0), 0.2, 16), x["a1"]), x["b1"])
         two = F.linear(x["x"], x["w2"]) - 0.5 * F.linear(F.linear(x["x"], x["a2"]), x["b2"])
         return F.gelu(torch.cat([one, two], 1))
 

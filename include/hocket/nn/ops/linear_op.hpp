@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <hocket/kernels/epilogue/cpu.hpp>
+#include <hocket/kernels/low_rank/cpu.hpp>
 #include <hocket/kernels/packed_gemm/cpu.hpp>
 #include <hocket/nn/ops/row_choice.hpp>
 #include <hocket/nn/tape.hpp>

@@ -324,8 +324,8 @@ void linear_op<T>::term_sums(const frame<T>& f, const T* du, std::size_t ld, std
     if (begin < end)
       for_each_run(f, t.rows, start, start + rows, [&](std::size_t row, std::size_t many) {
         const std::size_t skip = row - start;
-        kernels::packed_gemm::add_outer<T>(many, t.rank, f.input_rows(t.u) + skip * ldu + t.column, ldu, end - begin,
-                                           du + skip * ld + (begin - first), ld, next + (begin - g.first), g.count);
+        kernels::low_rank::add_outer<T>(many, t.rank, f.input_rows(t.u) + skip * ldu + t.column, ldu, end - begin,
+                                        du + skip * ld + (begin - first), ld, {}, next + (begin - g.first), g.count);
       });
     next += t.rank * g.count;
   });

@@ -1,0 +1,72 @@
+// The narrow products of a low-rank term (shape.hpp) on the CPU, f32 and f64, on the calling thread.
+//
+// Ladder (a LoRA step of MiniLM, rank 8 on query and value, over one that only passes gradients through; two threads,
+// medians of ten models; f32 with dropout and without, bf16 with and without)
+//   1  x dropped into scratch, packed products of one register for u and two for dx      1.054, 1.016; 1.116, 1.084
+//   2  masks as bits that the loads of x and the sums of dx use: nothing is dropped into memory; u by dot products
+//      along the rows, which fill a register at a rank of 8 where columns of u fill half of one; masks of 16 bits an
+//      element                                                                          1.034, 1.020; 1.064, 1.072
+//   3  dx by blocks of 6 rows and 4 registers, so that a row's masks are one word; sums where a bit is set by one
+//      multiply-add                                                                     1.026, 1.021; 1.066, 1.066
+// Alone, rank 8, 256 x 384, with masks: u, dA and dx at 0.61, 0.73 and 0.68 of what the multipliers can do; masks take
+// as long as two of them, at the pace of their products. Failed: 16 rows of x for all terms before the next 16 (dA),
+// +0.5 % with dropout; Philox' keys read from memory, 9 % of the masks for a barrier that the compiler needs.
+// In bf16 a third of the difference is left to the matrix unit: x A' from the tiles that the wide product packs anyway,
+// dA and du A beside it.
+//
+// noexcept, no allocation. An element of u or dx has the same bits however rows are cut; a sum over rows runs in order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <hocket/core/config.hpp>
+#include <hocket/core/dtype.hpp>
+#include <hocket/core/simd.hpp>
+#include <hocket/kernels/low_rank/shape.hpp>
+
+#define HOCKET_SIMD_BODY <hocket/kernels/low_rank/cpu_body.inl>
+#include <hocket/core/simd_each.hpp>
+
+namespace hocket::kernels::low_rank {
+
+/// The masks of rows [first_row, first_row + rows) of a matrix with `columns` columns: mask_words(columns) words a row,
+/// rows `apart` bytes from each other.
+inline void make_masks(const dropout& drop, std::size_t columns, std::uint64_t first_row, std::size_t rows,
+                       std::byte* bits, std::size_t apart) noexcept {
+  HOCKET_ON_BEST_ISA(make_masks(drop, columns, first_row, rows, bits, apart))
+}
+
+/// u (rows, rank) = keep(x) A': x (rows, in), A (rank, in), rows ldx, lda and ldu apart.
+template <Real T>
+void project(std::size_t rows, std::size_t in, const T* x, std::size_t ldx, const kept_elements& keep, std::size_t rank,
+             const T* a, std::size_t lda, T* u, std::size_t ldu) noexcept {
+  HOCKET_ON_BEST_ISA(project<T>(rows, in, x, ldx, keep, rank, a, lda, u, ldu))
+}
+
+/// C (m, n) += A' keep(B): A (rows, m), B (rows, n), rows lda, ldb and ldc apart.
+template <Real T>
+void add_outer(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b, std::size_t ldb,
+               const kept_elements& keep, T* c, std::size_t ldc) noexcept {
+  HOCKET_ON_BEST_ISA(add_outer<T>(rows, m, a, lda, n, b, ldb, keep, c, ldc))
+}
+
+/// dx (rows, in) += keep(du A): du (rows, rank), A (rank, in), rows lddu, lda and lddx apart.
+template <Real T>
+void add_back(std::size_t rows, std::size_t rank, const T* du, std::size_t lddu, std::size_t in, const T* a,
+              std::size_t lda, const kept_elements& keep, T* dx, std::size_t lddx) noexcept {
+  HOCKET_ON_BEST_ISA(add_back<T>(rows, rank, du, lddu, in, a, lda, keep, dx, lddx))
+}
+
+}  // namespace hocket::kernels::low_rank
+
+#if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in instances.cpp
+#define HOCKET_INSTANCE extern template
+#include <hocket/kernels/low_rank/instances.inl>
+#undef HOCKET_INSTANCE
+#endif
