@@ -81,6 +81,27 @@ TEST_CASE("a pool goes back to the system where it is larger than one usual regi
   CHECK(pool.mapped() == page_pool::region_bytes);
 }
 
+TEST_CASE("a pool that is trimmed keeps what is used, and nothing else is resident", "[core][huge_pages]") {
+  page_pool pool;
+  const taken below = fill(pool, 5'000'001, 1), middle = fill(pool, 7'000'003, 2), above = fill(pool, 100'000, 3);
+  page_pool::give_back(middle.data);
+  pool.trim();
+  CHECK(pool.mapped() == page_pool::region_bytes);
+  CHECK((untouched(below) && untouched(above)));
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = (reinterpret_cast<std::uintptr_t>(middle.data) + page - 1) / page * page;
+  std::vector<unsigned char> resident((middle.bytes - page) / page);
+  REQUIRE(::mincore(reinterpret_cast<void*>(first), resident.size() * page, resident.data()) == 0);
+  CHECK(std::none_of(resident.begin(), resident.end(), [](unsigned char each) { return (each & 1) != 0; }));
+  const taken again = fill(pool, 7'000'003, 4);
+  CHECK((untouched(below) && untouched(above) && untouched(again)));
+  for (const taken& each : {below, above, again}) page_pool::give_back(each.data);
+  CHECK(pool.mapped() == page_pool::region_bytes);
+  pool.trim();
+  CHECK(pool.mapped() == 0);
+  churn(pool, 3, 50);
+}
+
 TEST_CASE("a pool without memory gives null and stays whole", "[core][huge_pages]") {
   page_pool pool;
   CHECK(pool.take(std::size_t{1} << 60) == nullptr);

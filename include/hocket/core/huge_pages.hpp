@@ -35,6 +35,7 @@
 #if HOCKET_HAS_PAGE_POOL
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 namespace hocket::detail {
 
@@ -88,6 +89,21 @@ class page_pool {
   static void give_back(void* data) noexcept {
     std::byte* const at = static_cast<std::byte*>(data) - alignment;
     (*reinterpret_cast<page_pool**>(at))->free(at);
+  }
+
+  /// Gives back to the system what no piece uses.
+  void trim() noexcept {
+    const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const std::lock_guard lock(mutex_);
+    for (auto each = free_.begin(); each != free_.end();) {
+      const piece& idle = each->second;
+      const auto first = reinterpret_cast<std::uintptr_t>(each->first), skipped = rounded_up(first, page) - first;
+      const auto here = each++;
+      if (idle.bytes == idle.region_bytes)
+        unmap(here);
+      else if (idle.bytes > skipped)
+        ::madvise(here->first + skipped, (idle.bytes - skipped) / page * page, MADV_DONTNEED);
+    }
   }
 
   /// Bytes of the regions that are mapped.
@@ -145,6 +161,9 @@ class page_pool {
     const bool another = std::any_of(
         free_.begin(), free_.end(), [&](const auto& each) { return each.first != empty->first && whole(each.second); });
     if (!another && empty->second.bytes == region_bytes) return;
+    unmap(empty);
+  }
+  void unmap(pieces::iterator empty) noexcept {
     ::munmap(empty->first, empty->second.bytes);
     mapped_ -= empty->second.bytes;
     free_.erase(empty);
@@ -158,3 +177,15 @@ class page_pool {
 }  // namespace hocket::detail
 
 #endif
+
+namespace hocket {
+
+/// Gives memory that no buffer uses back to the system. Buffers share regions, of which an empty one waits for the
+/// next: call this where memory is measured, or scarce.
+inline void trim_buffers() noexcept {
+#if HOCKET_HAS_PAGE_POOL
+  detail::page_pool::common().trim();
+#endif
+}
+
+}  // namespace hocket
