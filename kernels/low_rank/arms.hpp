@@ -1,0 +1,74 @@
+// The arms of this room. Only tests and bench include it. Magnitude of the promises: the sum of what an element's sum
+// adds, each without its sign.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+#include <hocket/core/arm.hpp>
+#include <hocket/core/options.hpp>
+#include <hocket/kernels/low_rank/cpu.hpp>
+#include <hocket/kernels/low_rank/reference.hpp>
+
+namespace hocket::kernels::low_rank {
+
+enum class product { project, outer, back };
+
+/// What an arm is asked to do: x (rows, in), A (rank, in).
+struct problem {
+  std::size_t rows = 0, in = 0, rank = 0;
+  product which = product::project;
+  double dropout = 0;
+};
+
+template <Real T>
+struct products {
+  void (*project)(std::size_t rows, std::size_t in, const T* x, std::size_t ldx, const kept_elements&, std::size_t rank,
+                  const T* a, std::size_t lda, T* u, std::size_t ldu) noexcept;
+  void (*add_outer)(std::size_t rows, std::size_t m, const T* a, std::size_t lda, std::size_t n, const T* b,
+                    std::size_t ldb, const kept_elements&, T* c, std::size_t ldc) noexcept;
+  void (*add_back)(std::size_t rows, std::size_t rank, const T* du, std::size_t lddu, std::size_t in, const T* a,
+                   std::size_t lda, const kept_elements&, T* dx, std::size_t lddx) noexcept;
+};
+template <Real T>
+using low_rank_arm = arm<problem, products<T>>;
+
+inline bool any_problem(const problem&) { return true; }
+/// Half a rounding a term, of which few are lost that way; the scale, what was there before, and a product's own.
+inline double promise_of(const problem& p) {
+  const std::size_t terms = p.which == product::project ? p.in : p.which == product::outer ? p.rows : p.rank;
+  return 3 + static_cast<double>(terms) / 2;
+}
+inline double flops_of(const problem& p) { return 2 * static_cast<double>(p.rows * p.in * p.rank); }
+/// x once, or dx twice; the narrow matrices and the masks.
+template <Real T>
+double dense_bytes(const problem& p) {
+  const std::size_t wide = p.rows * p.in * (p.which == product::back ? 2 : 1),
+                    narrow = p.rank * (p.rows + p.in * (p.which == product::outer ? 2 : 1));
+  return static_cast<double>((wide + narrow) * sizeof(T)) +
+         (p.dropout > 0 ? 8 * static_cast<double>(p.rows * mask_words(p.in)) : 0.0);
+}
+
+/// Every arm for T.
+template <Real T>
+std::vector<low_rank_arm<T>> arms() {
+  return {{"own",
+           backend::cpu,
+           dtype_of<T>,
+           &any_problem,
+           &promise_of,
+           &flops_of,
+           &dense_bytes<T>,
+           {&project<T>, &add_outer<T>, &add_back<T>}}};
+}
+
+}  // namespace hocket::kernels::low_rank
+
+template <>
+struct hocket::enum_names<hocket::kernels::low_rank::product> {
+  using enum hocket::kernels::low_rank::product;
+  static constexpr std::array values = {std::pair{project, std::string_view{"project"}},
+                                        std::pair{outer, std::string_view{"outer"}},
+                                        std::pair{back, std::string_view{"back"}}};
+};
