@@ -21,10 +21,10 @@ struct operands {
         u(p.rows * p.rank),
         da(p.rank * p.in),
         dx(p.rows * p.in),
-        bits(p.rows * low_rank::mask_words(p.in) * sizeof(std::uint64_t)) {
+        bits(p.rows * low_rank::mask_bytes(p.in)) {
     if (p.dropout == 0) return;
     const auto drop = low_rank::make_dropout(p.dropout, 1, 2);
-    keep = {bits.data(), low_rank::mask_words(p.in) * sizeof(std::uint64_t), drop.scale};
+    keep = {bits.data(), low_rank::mask_bytes(p.in), drop.scale};
     low_rank::make_masks(drop, p.in, 0, p.rows, bits.data(), keep.apart);
   }
   const std::vector<T> x, a, du;

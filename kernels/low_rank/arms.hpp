@@ -47,7 +47,7 @@ double dense_bytes(const problem& p) {
   const std::size_t wide = p.rows * p.in * (p.which == product::back ? 2 : 1),
                     narrow = p.rank * (p.rows + p.in * (p.which == product::outer ? 2 : 1));
   return static_cast<double>((wide + narrow) * sizeof(T)) +
-         (p.dropout > 0 ? 8 * static_cast<double>(p.rows * mask_words(p.in)) : 0.0);
+         (p.dropout > 0 ? static_cast<double>(p.rows * mask_bytes(p.in)) : 0.0);
 }
 
 /// Every arm for T.

@@ -35,8 +35,8 @@
 
 namespace hocket::kernels::low_rank {
 
-/// The masks of rows [first_row, first_row + rows) of a matrix with `columns` columns: mask_words(columns) words a row,
-/// rows `apart` bytes from each other.
+/// The masks of rows [first_row, first_row + rows) of a matrix with `columns` columns: mask_bytes(columns) a row, rows
+/// `apart` bytes from each other.
 inline void make_masks(const dropout& drop, std::size_t columns, std::uint64_t first_row, std::size_t rows,
                        std::byte* bits, std::size_t apart) noexcept {
   HOCKET_ON_BEST_ISA(make_masks(drop, columns, first_row, rows, bits, apart))

@@ -25,7 +25,7 @@ HOCKET_ALWAYS_INLINE std::uint64_t bits_from(philox_words x, std::uint32_t least
 
 inline void make_masks(const dropout& drop, std::size_t columns, std::uint64_t first_row, std::size_t rows,
                        std::byte* bits, std::size_t apart) noexcept {
-  const std::size_t groups = (columns + dropout_group - 1) / dropout_group, words = mask_words(columns);
+  const std::size_t groups = groups_of(columns), bytes = mask_bytes(columns);
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t g = 0; g < groups; ++g) {
       std::uint64_t half[2] = {};
@@ -38,8 +38,8 @@ inline void make_masks(const dropout& drop, std::size_t columns, std::uint64_t f
           half[1] |= bits_from(made[w], drop.threshold << 16) << (w * 16 + i);
         }
       }
-      const std::size_t here = words - 2 * g < 2 ? 1 : 2;
-      __builtin_memcpy(bits + r * apart + g * sizeof half, half, here * sizeof *half);
+      const bool both = bytes - g * sizeof half >= sizeof half;
+      __builtin_memcpy(bits + r * apart + g * sizeof half, half, both ? sizeof half : sizeof *half);
     }
 }
 

@@ -26,6 +26,8 @@ struct dropout {
   bool none() const { return threshold == 0; }
 };
 inline constexpr std::size_t dropout_group = 128;
+/// Groups of a row.
+constexpr std::size_t groups_of(std::size_t columns) { return (columns + dropout_group - 1) / dropout_group; }
 
 /// p in [0, 1), rounded to a multiple of 2^-16; the scale is exact for the rounded one.
 inline dropout make_dropout(double p, std::uint64_t seed, std::uint64_t stream) {
@@ -37,16 +39,16 @@ inline dropout make_dropout(double p, std::uint64_t seed, std::uint64_t stream) 
 
 /// Whether element (row, column) of a matrix with `columns` columns stays.
 inline bool stays(const dropout& d, std::size_t columns, std::uint64_t row, std::size_t column) {
-  const std::size_t groups = (columns + dropout_group - 1) / dropout_group, j = column % dropout_group;
-  const std::uint64_t block = (row * groups + column / dropout_group) * 16 + j % 16;
+  const std::size_t j = column % dropout_group;
+  const std::uint64_t block = (row * groups_of(columns) + column / dropout_group) * 16 + j % 16;
   const auto words = philox4x32({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
                                  static_cast<std::uint32_t>(d.stream), static_cast<std::uint32_t>(d.stream >> 32)},
                                 {static_cast<std::uint32_t>(d.seed), static_cast<std::uint32_t>(d.seed >> 32)});
   return (words[j % 64 / 16] >> (j / 64 * 16) & 0xffff) >= d.threshold;
 }
 
-/// Masks, a bit an element (1: it stays): of a row so many words of 64 bits, column c at bit c % 64 of word c / 64.
-constexpr std::size_t mask_words(std::size_t columns) { return (columns + 63) / 64; }
+/// Masks, a bit an element (1: it stays), in words of 64 bits, column c at bit c % 64 of word c / 64: bytes of a row.
+constexpr std::size_t mask_bytes(std::size_t columns) { return (columns + 63) / 64 * sizeof(std::uint64_t); }
 
 /// The masks of a matrix, if it has any, and what multiplies the elements that stay.
 struct kept_elements {

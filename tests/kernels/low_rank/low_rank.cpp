@@ -65,7 +65,7 @@ struct masks {
   masks(std::size_t rows, std::size_t columns, double p) {
     if (p == 0) return;
     const auto drop = low_rank::make_dropout(p, 3, 9);
-    keep.apart = low_rank::mask_words(columns) * sizeof(std::uint64_t) + 8;
+    keep.apart = low_rank::mask_bytes(columns) + 8;
     keep.scale = drop.scale;
     bits.resize(rows * keep.apart + 1);
     low_rank::make_masks(drop, columns, 17, rows, bits.data(), keep.apart);
@@ -87,7 +87,7 @@ TEST_CASE("masks are those of the definition", "[low_rank]") {
       for (const double p : {0.1, 0.5, 0.97})
         for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{5}, (std::uint64_t{3} << 32) + 7}) {
           const auto drop = low_rank::make_dropout(p, 0x123456789ab, std::uint64_t{3} << 33 | 1);
-          const std::size_t rows = 5, used = low_rank::mask_words(columns) * sizeof(std::uint64_t), apart = used + 8;
+          const std::size_t rows = 5, used = low_rank::mask_bytes(columns), apart = used + 8;
           std::vector<std::byte> bits(rows * apart, std::byte{0x5a});
           low_rank::make_masks(drop, columns, first, rows, bits.data(), apart);
           const kept_elements keep{bits.data(), apart, drop.scale};

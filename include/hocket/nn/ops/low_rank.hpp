@@ -111,7 +111,7 @@ class down_op final : public op<T> {
  private:
   using kept_elements = kernels::low_rank::kept_elements;
   /// Of one part's masks.
-  std::size_t row_bytes() const { return kernels::low_rank::mask_words(in_) * sizeof(std::uint64_t); }
+  std::size_t row_bytes() const { return kernels::low_rank::mask_bytes(in_); }
   kernels::low_rank::dropout mask(const frame<T>& f, const down_part& part) const noexcept {
     if (part.dropout == 0 || !f.training()) return {};
     return kernels::low_rank::make_dropout(part.dropout, f.seed(), f.stream(0));
