@@ -1,8 +1,10 @@
 // Every arm of kernels/low_rank on one thread: what LoRA adds to a block of rows, with dropout and without.
 #include <cmath>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
+#include <hocket/core/half.hpp>
 #include <hocket/kernels/low_rank/arms.hpp>
 
 #include "bench/support/bench.hpp"
@@ -38,8 +40,15 @@ ready prepare(const low_rank::low_rank_arm<T>& arm, const low_rank::problem& p) 
   namespace reference = low_rank::reference;
   using W = reference::wide<T>;
   const auto with = std::make_shared<operands<T>>(p);
-  const hocket::view<const T, 2> x{with->x.data(), {p.rows, p.in}}, a{with->a.data(), {p.rank, p.in}},
-      du{with->du.data(), {p.rows, p.rank}};
+  const auto taken = [&](std::vector<T> values) {
+    if constexpr (std::is_same_v<T, float>)
+      if (arm.rounds)
+        for (T& each : values) each = hocket::to_f32(hocket::to_bf16(each));
+    return values;
+  };
+  const std::vector<T> of_x = taken(with->x), of_a = taken(with->a), of_du = taken(with->du);
+  const hocket::view<const T, 2> x{of_x.data(), {p.rows, p.in}}, a{of_a.data(), {p.rank, p.in}},
+      du{of_du.data(), {p.rows, p.rank}};
   ready made;
   const auto check = [&](const std::vector<T>& got, std::size_t columns, auto&& wanted) {
     for (std::size_t i = 0; i < got.size(); ++i) {

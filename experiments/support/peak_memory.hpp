@@ -40,7 +40,8 @@ class small_pages {
 };
 
 /// Bytes that body() needs at its peak beyond what was resident before, in small pages: with large ones every region of
-/// buffers takes up to 2 MiB more. What it makes it must also free.
+/// buffers takes up to 2 MiB more. What it makes it must also free. Linux counts pages in batches: a few hundred KiB
+/// may be missing.
 template <class Body>
 double peak_bytes_of(Body&& body) {
   const small_pages counted;

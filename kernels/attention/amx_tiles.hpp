@@ -1,6 +1,5 @@
-// Operands of attention's products on AMX: what is packed how, and a product of tiles. A tile is 16 rows of 64 bytes:
-// 16 x 32 of a left operand, 16 pairs of rows x 16 columns of a right one (element (2 p, n) and (2 p + 1, n) beside
-// each other), 16 x 16 sums in f32.
+// Operands of attention's products on AMX: what is packed how, and a product of tiles (core/amx_lanes.inl says what one
+// is).
 #pragma once
 
 #include <cstddef>
@@ -14,7 +13,7 @@
 
 namespace hocket::kernels::attention::amx {
 
-inline constexpr std::size_t tile_rows = 16, tile_depth = 32, tile_bytes = 1024, row_bytes = 64;
+#include <hocket/core/amx_lanes.inl>
 
 constexpr std::size_t tiles_of(std::size_t n, std::size_t of) { return (n + of - 1) / of; }
 
@@ -31,9 +30,6 @@ inline operand dense(const void* at, std::size_t tiles_across) {
 inline operand column_of(const operand& x, std::size_t w) { return {x.at + w * x.across, x.row, x.down, x.across}; }
 
 HOCKET_AMX_BEGIN
-
-/// 16 lanes of f32 as the SIMD bodies for AVX-512 have them.
-using lanes_f32 = avx512::vec<float>;
 
 template <bool Add, int Down, int Across>
 HOCKET_ALWAYS_INLINE void block(std::size_t depth, const operand& a, const operand& b, float* c, std::size_t c_row) {
@@ -129,15 +125,6 @@ inline void product(std::size_t down, std::size_t across, std::size_t depth, con
     }
 }
 
-/// A mask of the first `count` <= 32.
-HOCKET_ALWAYS_INLINE __mmask32 first_of(std::size_t count) {
-  return static_cast<__mmask32>((std::uint64_t{1} << count) - 1);
-}
-/// Up to 32 elements of a row, zeros behind.
-HOCKET_ALWAYS_INLINE __m512i row_of(const bf16* from, std::size_t count) {
-  if (count >= tile_depth) return _mm512_loadu_si512(from);
-  return _mm512_maskz_loadu_epi16(first_of(count), from);
-}
 /// Up to 16 elements, zeros behind.
 HOCKET_ALWAYS_INLINE __m256i half_row_of(const bf16* from, std::size_t count) {
   if (count >= tile_rows) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
@@ -176,13 +163,6 @@ inline void pack_right(const bf16* from, std::size_t from_row, std::size_t rows,
       }
 }
 
-HOCKET_ALWAYS_INLINE void turn(__m512i (&square)[16]) {
-  lanes_f32 rows[16];
-  for (int i = 0; i < 16; ++i) rows[i] = reinterpret_cast<lanes_f32>(square[i]);
-  avx512::transpose_from<float, 8>(rows);
-  for (int i = 0; i < 16; ++i) square[i] = reinterpret_cast<__m512i>(rows[i]);
-}
-
 /// The transpose of (rows, width) as a left operand (width, rows): dense tiles, tiles_of(rows, 32) across; zeros past
 /// rows and width.
 inline void pack_left_turned(const bf16* from, std::size_t from_row, std::size_t rows, std::size_t width,
@@ -215,19 +195,6 @@ inline void pack_right_turned(const bf16* from, std::size_t from_row, std::size_
       turn(square);
       for (std::size_t p = 0; p < tile_rows; ++p) _mm512_store_si512(out + p * row_bytes, square[p]);
     }
-}
-
-/// Two registers of f32 as the pairs (x[0], y[0]), (x[1], y[1]) ... of a right operand's row.
-HOCKET_ALWAYS_INLINE __m512i interleaved(lanes_f32 x, lanes_f32 y) {
-  alignas(64) static constexpr std::uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                          8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  const __m512i both =
-      reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(y), reinterpret_cast<__m512>(x)));
-  return _mm512_permutexvar_epi16(_mm512_load_si512(order), both);
-}
-/// Two registers of f32 as 32 neighbouring elements.
-HOCKET_ALWAYS_INLINE __m512i joined(lanes_f32 x, lanes_f32 y) {
-  return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(y), reinterpret_cast<__m512>(x)));
 }
 
 /// to (rows, to_row) = from (width, from_row) transposed, its row i times by[i], in bf16. Neighbouring rows of `from`

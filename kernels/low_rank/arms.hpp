@@ -2,8 +2,12 @@
 // adds, each without its sign.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <span>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <hocket/core/arm.hpp>
@@ -32,9 +36,12 @@ struct products {
                    std::size_t lda, const kept_elements&, T* dx, std::size_t lddx) noexcept;
 };
 template <Real T>
-using low_rank_arm = arm<problem, products<T>>;
+struct low_rank_arm : arm<problem, products<T>> {
+  bool rounds;  ///< operands to bf16: the promise is about the products of those
+};
 
 inline bool any_problem(const problem&) { return true; }
+inline bool where_bf16_multiplies(const problem&) { return multiplies_bf16(); }
 /// Half a rounding a term, of which few are lost that way; the scale, what was there before, and a product's own.
 inline double promise_of(const problem& p) {
   const std::size_t terms = p.which == product::project ? p.in : p.which == product::outer ? p.rows : p.rank;
@@ -50,17 +57,62 @@ double dense_bytes(const problem& p) {
          (p.dropout > 0 ? static_cast<double>(p.rows * mask_bytes(p.in)) : 0.0);
 }
 
+/// The products in bf16 of matrices in rows of f32.
+namespace in_bf16 {
+
+/// body(number of ranks before, lines) for the rows of A, 64 at a time.
+template <class Body>
+void each_lines(std::size_t rank, const float* a, std::size_t lda, Body&& body) {
+  std::array<const float*, 64> lines;
+  for (std::size_t j = 0; j < rank; j += lines.size()) {
+    const std::size_t here = std::min(lines.size(), rank - j);
+    for (std::size_t i = 0; i < here; ++i) lines[i] = a + (j + i) * lda;
+    body(j, std::span<const float* const>(lines.data(), here));
+  }
+}
+inline void project(std::size_t rows, std::size_t in, const float* x, std::size_t ldx, const kept_elements& keep,
+                    std::size_t rank, const float* a, std::size_t lda, float* u, std::size_t ldu) noexcept {
+  each_lines(rank, a, lda, [&](std::size_t before, std::span<const float* const> lines) {
+    project_bf16(rows, in, x, ldx, keep, lines, u + before, ldu);
+  });
+}
+inline void add_outer(std::size_t rows, std::size_t m, const float* a, std::size_t lda, std::size_t n, const float* b,
+                      std::size_t ldb, const kept_elements& keep, float* c, std::size_t ldc) noexcept {
+  add_outer_bf16(rows, m, a, lda, 0, n, in_rows(b, ldb), keep, c, ldc);
+}
+inline void add_back(std::size_t rows, std::size_t rank, const float* du, std::size_t lddu, std::size_t in,
+                     const float* a, std::size_t lda, const kept_elements& keep, float* dx, std::size_t lddx) noexcept {
+  each_lines(rank, a, lda, [&](std::size_t before, std::span<const float* const> lines) {
+    const back_term term{du + before, lines, keep};
+    add_back_bf16(rows, lddu, in, {&term, 1}, true, dx, lddx);
+  });
+}
+
+}  // namespace in_bf16
+
 /// Every arm for T.
 template <Real T>
 std::vector<low_rank_arm<T>> arms() {
-  return {{"own",
-           backend::cpu,
-           dtype_of<T>,
-           &any_problem,
-           &promise_of,
-           &flops_of,
-           &dense_bytes<T>,
-           {&project<T>, &add_outer<T>, &add_back<T>}}};
+  std::vector<low_rank_arm<T>> list{{{"own",
+                                      backend::cpu,
+                                      dtype_of<T>,
+                                      &any_problem,
+                                      &promise_of,
+                                      &flops_of,
+                                      &dense_bytes<T>,
+                                      {&project<T>, &add_outer<T>, &add_back<T>}},
+                                     false}};
+  if constexpr (std::is_same_v<T, float>)
+    list.push_back({{"own-bf16",
+                     backend::cpu,
+                     dtype_of<float>,
+                     &where_bf16_multiplies,
+                     &promise_of,
+                     &flops_of,
+                     &dense_bytes<float>,
+                     {&in_bf16::project, &in_bf16::add_outer, &in_bf16::add_back}},
+                    true});
+  return list;
 }
 
 }  // namespace hocket::kernels::low_rank

@@ -1,4 +1,4 @@
-// The narrow products of a low-rank term (shape.hpp) on the CPU, f32 and f64, on the calling thread.
+// The narrow products of a low-rank term (shape.hpp) on the CPU, in f32, f64 and bf16, on the calling thread.
 //
 // Ladder (a LoRA step of MiniLM, rank 8 on query and value, over one that only passes gradients through; two threads,
 // medians of ten models; f32 with dropout and without, bf16 with and without)
@@ -11,27 +11,17 @@
 // Alone, rank 8, 256 x 384, with masks: u, dA and dx at 0.61, 0.73 and 0.68 of what the multipliers can do; masks take
 // as long as two of them, at the pace of their products. Failed: 16 rows of x for all terms before the next 16 (dA),
 // +0.5 % with dropout; Philox' keys read from memory, 9 % of the masks for a barrier that the compiler needs.
-// In bf16 a third of the difference is left to the matrix unit: x A' from the tiles that the wide product packs anyway,
-// dA and du A beside it.
+// In bf16 the matrix unit has them (amx.hpp, with a ladder of its own).
 //
 // noexcept, no allocation. An element of u or dx has the same bits however rows are cut; a sum over rows runs in order.
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
-#include <type_traits>
-#include <utility>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include <span>
 
-#include <hocket/core/config.hpp>
-#include <hocket/core/dtype.hpp>
-#include <hocket/core/simd.hpp>
-#include <hocket/kernels/low_rank/shape.hpp>
-
-#define HOCKET_SIMD_BODY <hocket/kernels/low_rank/cpu_body.inl>
-#include <hocket/core/simd_each.hpp>
+#include <hocket/core/amx.hpp>
+#include <hocket/kernels/low_rank/amx.hpp>
+#include <hocket/kernels/low_rank/cpu_bodies.hpp>
 
 namespace hocket::kernels::low_rank {
 
@@ -61,6 +51,43 @@ template <Real T>
 void add_back(std::size_t rows, std::size_t rank, const T* du, std::size_t lddu, std::size_t in, const T* a,
               std::size_t lda, const kept_elements& keep, T* dx, std::size_t lddx) noexcept {
   HOCKET_ON_BEST_ISA(add_back<T>(rows, rank, du, lddu, in, a, lda, keep, dx, lddx))
+}
+
+// In bf16: operands are rounded to it, sums are f32 -------------------------------------------------------------------
+
+/// Whether the functions below may be called: they are the matrix unit's.
+inline bool multiplies_bf16() noexcept { return best_matrix_unit() == matrix_unit::amx; }
+
+/// u (rows, as many as lines) = keep(x) A', with the rows of A as lines. X, here and below: f32 or bf16.
+template <class X>
+void project_bf16([[maybe_unused]] std::size_t rows, [[maybe_unused]] std::size_t in, [[maybe_unused]] const X* x,
+                  [[maybe_unused]] std::size_t ldx, [[maybe_unused]] const kept_elements& keep,
+                  [[maybe_unused]] std::span<const float* const> lines, [[maybe_unused]] float* u,
+                  [[maybe_unused]] std::size_t ldu) noexcept {
+#if HOCKET_HAS_AMX
+  amx::project(rows, in, x, ldx, keep, lines, u, ldu);
+#endif
+}
+/// C (m, n) += A' keep(B): A (rows, m); of B columns [first, first + n), its masks those of all columns.
+template <class X>
+void add_outer_bf16([[maybe_unused]] std::size_t rows, [[maybe_unused]] std::size_t m, [[maybe_unused]] const float* a,
+                    [[maybe_unused]] std::size_t lda, [[maybe_unused]] std::size_t first,
+                    [[maybe_unused]] std::size_t n, [[maybe_unused]] const tiled_matrix<X>& b,
+                    [[maybe_unused]] const kept_elements& keep, [[maybe_unused]] float* c,
+                    [[maybe_unused]] std::size_t ldc) noexcept {
+#if HOCKET_HAS_AMX
+  amx::add_outer(rows, m, a, lda, first, n, b, keep, c, ldc);
+#endif
+}
+/// dx (rows, in) = or, with `add`, += the sum of the terms, rounded once for every four pieces of 32 ranks; rows of
+/// every du lie lddu apart.
+template <class X>
+void add_back_bf16([[maybe_unused]] std::size_t rows, [[maybe_unused]] std::size_t lddu,
+                   [[maybe_unused]] std::size_t in, [[maybe_unused]] std::span<const back_term> terms,
+                   [[maybe_unused]] bool add, [[maybe_unused]] X* dx, [[maybe_unused]] std::size_t lddx) noexcept {
+#if HOCKET_HAS_AMX
+  amx::add_back(rows, lddu, in, terms, add, dx, lddx);
+#endif
 }
 
 }  // namespace hocket::kernels::low_rank

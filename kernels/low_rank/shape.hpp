@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 
 #include <hocket/core/config.hpp>
 #include <hocket/core/error.hpp>
@@ -66,5 +67,29 @@ inline bool stays(const kept_elements& keep, std::size_t row, std::size_t column
   std::memcpy(&word, keep.bits + row * keep.apart + column / 64 * sizeof word, sizeof word);
   return (word >> column % 64 & 1) != 0;
 }
+
+/// A matrix in rows or in tiles of 16 rows by 32 columns: element (r, c) lies at
+/// r / 16 * band + r % 16 * row + c / 32 * strip + c % 32.
+template <class X>
+struct tiled_matrix {
+  const X* data = nullptr;
+  std::size_t row = 0, band = 0, strip = 0;
+
+  /// 32 columns of a row.
+  const X* columns(std::size_t r, std::size_t strip_number) const {
+    return data + r / 16 * band + r % 16 * row + strip_number * strip;
+  }
+};
+template <class X>
+tiled_matrix<X> in_rows(const X* data, std::size_t ld) {
+  return {data, ld, 16 * ld, 32};
+}
+
+/// One term of dx: keep(du A), with du (rows, rank) and A's rows, `in` elements each.
+struct back_term {
+  const float* du;
+  std::span<const float* const> lines;
+  kept_elements keep;
+};
 
 }  // namespace hocket::kernels::low_rank

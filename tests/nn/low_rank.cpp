@@ -332,6 +332,7 @@ TEST_CASE("misuse of low-rank terms has a name", "[low_rank]") {
   };
   check(errc::unsupported_shape, "no weights", [&] { nn::project_down(t, x, {}); });
   check(errc::unsupported_shape, "narrow of 2 x 3", [&] { nn::project_down(t, x, {{narrow}}); });
+  check(errc::bad_option, "products are native, or bf16", [&] { nn::project_down(t, x, {{a}}, nn::precision::int8); });
   check(errc::bad_option, "dropout of 1", [&] { nn::project_down(t, x, {{a, 1.0}}); });
   check(errc::unsupported_shape, "two owners", [&] { nn::project_down(t, x, {{a}, {a, 0.0, 1}}); });
   check(errc::unsupported_shape, "two owners", [&] { nn::project_down(t, x, {{a, 0.0, 0, one}, {a, 0.0, 0, one}}); });

@@ -64,6 +64,11 @@ class trial {
     return o;
   }
 
+  /// Products of a low-rank term beside those of `options`.
+  nn::precision narrow() const {
+    return options().products == nn::precision::native ? nn::precision::native : nn::precision::bf16;
+  }
+
   /// An input as a parameter.
   value operator()(const std::string& input) {
     const io::tensor_info& info = file_.info(name_ + "/in/" + input);
@@ -214,7 +219,7 @@ const std::map<std::string, recipe>& recipes() {
        [](auto& x) {
          const value rows = x("x"), w1 = x("w1"), c1 = x("c1"), a1 = x("a1"), b1 = x("b1"), w2 = x("w2"), a2 = x("a2"),
                      b2 = x("b2");
-         const value u = nn::project_down(x.t, rows, {{a1, 0.2}, {a2}});
+         const value u = nn::project_down(x.t, rows, {{a1, 0.2}, {a2}}, x.narrow());
          return nn::linear(x.t, rows, {{w1, c1, {{u, b1, 2}}}, {w2, {}, {{u, b2, -0.5, 3}}}},
                            x.options(activation::gelu));
        }},
@@ -222,7 +227,7 @@ const std::map<std::string, recipe>& recipes() {
        [](auto& x) {
          const value rows = x("x"), w0 = x("w0"), w1 = x("w1"), c1 = x("c1"), a1 = x("a1"), b1 = x("b1");
          const value h = nn::linear(x.t, rows, {{w0}}, x.options(activation::none, 0, true));
-         const value u = nn::project_down(x.t, h, {{a1}});
+         const value u = nn::project_down(x.t, h, {{a1}}, x.narrow());
          return nn::linear(x.t, h, {{w1, c1, {{u, b1, 2}}}}, x.options());
        }},
       {"mixed",
@@ -232,7 +237,7 @@ const std::map<std::string, recipe>& recipes() {
          const auto who = x.ids("adapters", x.t.items(batch), 3);
          const nn::row_choice one{who, batch, 1}, two{who, batch, 2};
          const value rows = x.set("x", tokens), w = x("w"), a1 = x("a1"), b1 = x("b1"), a2 = x("a2"), b2 = x("b2");
-         const value u = nn::project_down(x.t, rows, {{a1, 0, 0, one}, {a2, 0, 0, two}});
+         const value u = nn::project_down(x.t, rows, {{a1, 0, 0, one}, {a2, 0, 0, two}}, x.narrow());
          return nn::linear(x.t, rows, {{w, {}, {{u, b1, 1, 0, one}, {u, b2, 2, 0, two}}}}, x.options(activation::gelu));
        }},
   };

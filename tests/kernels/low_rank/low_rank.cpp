@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include <hocket/core/half.hpp>
 #include <hocket/core/rng.hpp>
 #include <hocket/core/tensor.hpp>
 #include <hocket/core/tolerance.hpp>
@@ -56,6 +57,15 @@ struct matrix {
     return data.back() != data.back();
   }
 };
+
+/// What an arm multiplies: x, or x rounded to bf16.
+template <class T>
+matrix<T> operand(const low_rank::low_rank_arm<T>& arm, matrix<T> x) {
+  if constexpr (std::is_same_v<T, float>)
+    if (arm.rounds)
+      for (float& each : x.data) each = hocket::to_f32(hocket::to_bf16(each));
+  return x;
+}
 
 /// Masks of `rows` rows of `columns` columns, and what stays of them.
 struct masks {
@@ -127,22 +137,25 @@ TEST_CASE("the share of what is dropped, its scale, and probabilities that are n
 TEMPLATE_TEST_CASE("u = keep(x) A', in the same bits however it is cut", "[low_rank]", float, double) {
   using T = TestType;
   for (const auto& arm : low_rank::arms<T>())
-    for (const std::size_t in : {1U, 3U, 16U, 31U, 64U, 65U, 200U, 384U})
-      for (const std::size_t rank : {1U, 2U, 3U, 5U, 8U, 9U, 17U})
-        for (const std::size_t rows : {0U, 1U, 2U, 5U, 37U})
+    for (const std::size_t in : {1U, 3U, 16U, 31U, 64U, 65U, 200U, 384U, 530U})
+      for (const std::size_t rank : {1U, 2U, 3U, 5U, 8U, 9U, 17U, 70U})
+        for (const std::size_t rows : {0U, 1U, 2U, 5U, 37U, 67U})
           for (const double p : {0.0, 0.3})
             on_every_machine([&] {
               const matrix<T> x(rows, in, 2, 1), a(rank, in, 3, 2);
+              if (!arm.accepts({rows, in, rank, low_rank::product::project, p})) return;
               const masks made(rows, in, p);
+              const matrix<T> taken = operand(arm, x), by = operand(arm, a);
               matrix<T> u(rows, rank, 4, 3), part = u;
               arm.run.project(rows, in, x.data.data(), x.ld, made.keep, rank, a.data.data(), a.ld, u.data.data(), u.ld);
               comparison result;
               for (std::size_t r = 0; r < rows; ++r)
                 for (std::size_t j = 0; j < rank; ++j) {
-                  const auto wanted = low_rank::reference::project<T>(x.as_view(), made.keep, a.as_view(), r, j);
+                  const auto wanted = low_rank::reference::project<T>(taken.as_view(), made.keep, by.as_view(), r, j);
                   add(result, u.at(r, j), wanted, arm.promise({rows, in, rank, low_rank::product::project, p}));
                 }
-              INFO(rows << " x " << in << ", rank " << rank << ", p " << p << ": " << result.message());
+              INFO(arm.name << ", " << rows << " x " << in << ", rank " << rank << ", p " << p << ": "
+                            << result.message());
               CHECK(result.ok);
               CHECK(u.gap_is_untouched());
               bool same = true;
@@ -159,24 +172,26 @@ TEMPLATE_TEST_CASE("u = keep(x) A', in the same bits however it is cut", "[low_r
 TEMPLATE_TEST_CASE("C += A' keep(B)", "[low_rank]", float, double) {
   using T = TestType;
   for (const auto& arm : low_rank::arms<T>())
-    for (const std::size_t m : {0U, 1U, 3U, 8U, 13U, 16U})
+    for (const std::size_t m : {0U, 1U, 3U, 8U, 13U, 16U, 17U, 35U})
       for (const std::size_t n : {0U, 1U, 15U, 32U, 33U, 70U, 384U})
-        for (const std::size_t rows : {0U, 1U, 37U})
+        for (const std::size_t rows : {0U, 1U, 37U, 66U})
           for (const double p : {0.0, 0.3})
             on_every_machine([&] {
               const matrix<T> a(rows, m, 2, 1), b(rows, n, 3, 2);
+              if (!arm.accepts({rows, n, m, low_rank::product::outer, p})) return;
               const masks made(rows, n, p);
+              const matrix<T> left = operand(arm, a), right = operand(arm, b);
               matrix<T> c(m, n, 1, 3);
               const matrix<T> before = c;
               arm.run.add_outer(rows, m, a.data.data(), a.ld, n, b.data.data(), b.ld, made.keep, c.data.data(), c.ld);
               comparison result;
               for (std::size_t i = 0; i < m; ++i)
                 for (std::size_t j = 0; j < n; ++j) {
-                  auto wanted = low_rank::reference::outer<T>(a.as_view(), b.as_view(), made.keep, i, j);
+                  auto wanted = low_rank::reference::outer<T>(left.as_view(), right.as_view(), made.keep, i, j);
                   wanted.add(static_cast<wide<T>>(before.at(i, j)));
                   add(result, c.at(i, j), wanted, arm.promise({rows, n, m, low_rank::product::outer, p}));
                 }
-              INFO(m << " x " << n << " over " << rows << ", p " << p << ": " << result.message());
+              INFO(arm.name << ", " << m << " x " << n << " over " << rows << ", p " << p << ": " << result.message());
               CHECK(result.ok);
               CHECK(c.gap_is_untouched());
             });
@@ -186,12 +201,14 @@ TEMPLATE_TEST_CASE("dx += keep(du A), in the same bits however rows are cut", "[
   using T = TestType;
   for (const auto& arm : low_rank::arms<T>())
     for (const std::size_t in : {1U, 15U, 32U, 63U, 64U, 65U, 200U, 384U})
-      for (const std::size_t rank : {0U, 1U, 3U, 8U, 17U})
-        for (const std::size_t rows : {0U, 1U, 5U, 6U, 13U})
+      for (const std::size_t rank : {0U, 1U, 3U, 8U, 17U, 40U})
+        for (const std::size_t rows : {0U, 1U, 5U, 6U, 13U, 33U})
           for (const double p : {0.0, 0.3})
             on_every_machine([&] {
               const matrix<T> du(rows, rank, 2, 1), a(rank, in, 3, 2);
+              if (!arm.accepts({rows, in, rank, low_rank::product::back, p})) return;
               const masks made(rows, in, p);
+              const matrix<T> left = operand(arm, du), right = operand(arm, a);
               matrix<T> dx(rows, in, 4, 3), part = dx;
               const matrix<T> before = dx;
               arm.run.add_back(rows, rank, du.data.data(), du.ld, in, a.data.data(), a.ld, made.keep, dx.data.data(),
@@ -203,13 +220,14 @@ TEMPLATE_TEST_CASE("dx += keep(du A), in the same bits however rows are cut", "[
                                  from_row(made.keep, r), &part.at(r, 0), part.ld);
                 same = same && std::memcmp(&part.at(r, 0), &dx.at(r, 0), in * sizeof(T)) == 0;
                 for (std::size_t c = 0; c < in; ++c) {
-                  auto wanted = low_rank::reference::back<T>(du.as_view(), a.as_view(), made.keep, r, c);
+                  auto wanted = low_rank::reference::back<T>(left.as_view(), right.as_view(), made.keep, r, c);
                   wanted.add(static_cast<wide<T>>(before.at(r, c)));
                   add(result, dx.at(r, c), wanted, arm.promise({rows, in, rank, low_rank::product::back, p}));
                   if (!stays(made.keep, r, c)) same = same && dx.at(r, c) == before.at(r, c);
                 }
               }
-              INFO(rows << " x " << in << ", rank " << rank << ", p " << p << ": " << result.message());
+              INFO(arm.name << ", " << rows << " x " << in << ", rank " << rank << ", p " << p << ": "
+                            << result.message());
               CHECK(result.ok);
               CHECK(same);
               CHECK(dx.gap_is_untouched());

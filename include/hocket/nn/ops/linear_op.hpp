@@ -180,6 +180,8 @@ class linear_op final : public op<T> {
   bool tiles() const { return kind_ != precision::native; }
   /// Of terms and of trained weights' gradients: never int8.
   precision term_kind() const { return kind_ == precision::int8 ? precision::bf16 : kind_; }
+  /// Whether du is there in tiles of bf16 that the matrix unit multiplies with u.
+  bool sums_on_matrix_unit() const { return kind_ == precision::bf16 && kernels::low_rank::multiplies_bf16(); }
   /// Split products go over k in pieces for all strips, so that a piece of A stays in L2; sums wait in scratch.
   struct piece {
     std::size_t number, count;      ///< of how many
@@ -280,6 +282,7 @@ class linear_op final : public op<T> {
   template <class S>
   void rows_backward(const frame<T>& f, T* du) const noexcept;
   void term_sums(const frame<T>& f, const T* du, std::size_t ld, std::size_t first, std::size_t count) const noexcept;
+  void term_sums_of_tiles(const frame<T>& f, const kernels::packed_gemm::left& du) const noexcept;
   void multiply_back(const frame<T>& f, const layout& at, std::size_t pack, std::size_t n, const T* du,
                      std::size_t input, bool add) const noexcept;
   void chosen_gradients(const frame<T>& f, const T* du) const noexcept;

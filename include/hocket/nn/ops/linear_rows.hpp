@@ -246,6 +246,7 @@ void linear_op<T>::backward_from(const frame<T>& f) const noexcept {
         strip_backward<S>(f, at, s, drop.none() ? nullptr : keep + s % pair * width, du, scratch);
     });
   }
+  if (sums_on_matrix_unit()) term_sums_of_tiles(f, {kind_, rows, columns_, f.worker_scratch() + at.left});
   std::size_t pack = 0;
   if (wanted.input) multiply_back(f, at, pack++, in_, du, 0, f.beta(0) != 0);
   for (std::size_t j = 0; j < sets_.size(); ++j) {
@@ -310,7 +311,7 @@ void linear_op<T>::strip_backward(const frame<T>& f, const layout& at, std::size
   }
 }
 
-/// What columns [first, first + count) of du, at `du`, give to db of the terms.
+/// What columns [first, first + count) of du, at `du`, give to db of the terms, but for those of term_sums_of_tiles.
 template <Real T>
 void linear_op<T>::term_sums(const frame<T>& f, const T* du, std::size_t ld, std::size_t first,
                              std::size_t count) const noexcept {
@@ -319,6 +320,10 @@ void linear_op<T>::term_sums(const frame<T>& f, const T* du, std::size_t ld, std
   each_term([&](const linear_term& t) {
     if (!f.wants(t.b)) return;
     const linear_group& g = groups_[t.group];
+    if (sums_on_matrix_unit() && t.rows.all()) {
+      next += t.rank * g.count;
+      return;
+    }
     const std::size_t begin = std::max(first, g.first), end = std::min(first + count, g.first + g.count);
     const std::size_t ldu = f.columns(t.u);
     if (begin < end)
@@ -329,6 +334,26 @@ void linear_op<T>::term_sums(const frame<T>& f, const T* du, std::size_t ld, std
       });
     next += t.rank * g.count;
   });
+}
+
+/// What du in tiles of bf16 gives to db of the terms that serve all rows.
+template <Real T>
+void linear_op<T>::term_sums_of_tiles(const frame<T>& f, const kernels::packed_gemm::left& du) const noexcept {
+  namespace pg = kernels::packed_gemm;
+  if constexpr (std::is_same_v<T, float>) {
+    const std::size_t band = du.apart() * pg::tile_bytes / sizeof(bf16), strip = pg::tile_bytes / sizeof(bf16);
+    const kernels::low_rank::tiled_matrix<bf16> tiles{reinterpret_cast<const bf16*>(du.data), strip / pg::tile_rows,
+                                                      band, strip};
+    T* next = f.sums() + (wishes_of(f).biases ? columns_ : 0);
+    for (const term_set& set : sets_)
+      for (const linear_term& t : set.terms) {
+        if (!f.wants(t.b)) continue;
+        const linear_group& g = groups_[t.group];
+        kernels::low_rank::add_outer_bf16(du.rows, t.rank, f.input_rows(t.u) + t.column, f.columns(t.u), g.first,
+                                          g.count, tiles, {}, next, g.count);
+        next += t.rank * g.count;
+      }
+  }
 }
 
 /// The gradient of `input`, (rows, n), = or += du B by the backward pack of this number.

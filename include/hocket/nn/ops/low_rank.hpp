@@ -1,10 +1,12 @@
 // The narrow half of low-rank terms (Hu et al., "LoRA: Low-rank adaptation of large language models", 2021):
 //   u = [drop_1(x) A_1' | drop_2(x) A_2' | ...]
 // for all adapters that share one x, each with dropout of its own. `linear` adds scale u B' (linear_addend). No dropped
-// copy of x is made, but masks are kept, a bit an element: the backward pass needs them twice.
+// copy of x is made, but masks are kept, a bit an element: the backward pass needs them twice. Products in bf16 are the
+// matrix unit's; where there is none they are computed in f32.
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -41,8 +43,8 @@ struct down_part {
 template <Real T>
 class down_op final : public op<T> {
  public:
-  down_op(std::vector<down_part> parts, std::size_t columns, std::size_t in, const extent& rows)
-      : parts_(std::move(parts)), columns_(columns), in_(in), rows_(rows) {
+  down_op(std::vector<down_part> parts, std::size_t columns, std::size_t in, const extent& rows, precision products)
+      : parts_(std::move(parts)), columns_(columns), in_(in), rows_(rows), products_(products) {
     for (down_part& part : parts_) {
       kernels::low_rank::make_dropout(part.dropout, 0, 0);  // checks the probability
       if (part.dropout > 0) part.slot = dropping_++;
@@ -68,8 +70,10 @@ class down_op final : public op<T> {
 
   void forward(const frame<T>& f) const noexcept override {
     T* const u = f.output_rows();
-    const T* const x = input_of(f);
     std::fill_n(u, f.block().rows * columns_, T{0});
+    if constexpr (std::is_same_v<T, float>)
+      if (on_unit()) return forward_on_unit(f, u);
+    const T* const x = input_of(f);
     for (const down_part& part : parts_)
       each_run(f, part, [&](std::size_t first, std::size_t count) {
         kernels::low_rank::project<T>(count, in_, x + first * in_, in_, made(f, part, first, count), part.rank,
@@ -79,6 +83,8 @@ class down_op final : public op<T> {
 
   void backward(const frame<T>& f) const noexcept override {
     const T* const du = f.output_gradient_rows();
+    if constexpr (std::is_same_v<T, float>)
+      if (on_unit()) return backward_on_unit(f, du);
     if (f.sums_per_block() > 0) {
       std::fill_n(f.sums(), f.sums_per_block(), T{0});
       const T* const x = input_of(f);
@@ -178,17 +184,144 @@ class down_op final : public op<T> {
     }
   }
 
+  // On the matrix unit ----------------------------------------------------------------------------------------------
+
+  bool on_unit() const noexcept { return products_ == precision::bf16 && kernels::low_rank::multiplies_bf16(); }
+  /// body(the block's x) as it is kept.
+  template <class Body>
+  void with_input(const frame<T>& f, Body&& body) const noexcept {
+    if (f.input_storage(0) == storage::bf16)
+      body(f.template input_rows<bf16>(0));
+    else
+      body(static_cast<const T*>(f.input_rows(0)));
+  }
+  /// One past the last of the parts from `first` on that are one product: none drops, all serve all rows and want the
+  /// same, their columns lie side by side.
+  std::size_t joined_from(const frame<T>& f, std::size_t first) const noexcept {
+    std::size_t rank = parts_[first].rank, end = first + 1;
+    const auto joins = [&](const down_part& part) {
+      return part.rows.all() && mask(f, part).none() && f.wants(part.a) == f.wants(parts_[first].a);
+    };
+    for (; joins(parts_[first]) && end < parts_.size(); rank += parts_[end++].rank)
+      if (!joins(parts_[end]) || parts_[end].column != parts_[first].column + rank) break;
+    return end;
+  }
+  /// body(first, end, rank) for parts [first, end) that are one product.
+  template <class Body>
+  void each_product(const frame<T>& f, Body&& body) const noexcept {
+    for (std::size_t first = 0, end; first < parts_.size(); first = end) {
+      end = joined_from(f, first);
+      std::size_t rank = 0;
+      for (std::size_t i = first; i < end; ++i) rank += parts_[i].rank;
+      body(first, end, rank);
+    }
+  }
+  /// Rows of A of parts [first, end) in pieces: body(its number of ranks before, lines).
+  template <class Body>
+  void each_piece(const frame<T>& f, std::size_t first, std::size_t end, Body&& body) const noexcept {
+    std::array<const T*, 64> lines;
+    std::size_t used = 0, before = 0;
+    const auto take = [&] {
+      body(before, std::span<const T* const>(lines.data(), used));
+      before += used;
+      used = 0;
+    };
+    for (std::size_t i = first; i < end; ++i)
+      for (std::size_t j = 0; j < parts_[i].rank; ++j) {
+        lines[used++] = f.input(parts_[i].a).data() + j * in_;
+        if (used == lines.size()) take();
+      }
+    if (used > 0) take();
+  }
+  void forward_on_unit(const frame<T>& f, T* u) const noexcept {
+    with_input(f, [&](const auto* x) {
+      each_product(f, [&](std::size_t i, std::size_t end, std::size_t) {
+        each_run(f, parts_[i], [&](std::size_t first, std::size_t count) {
+          const auto keep = made(f, parts_[i], first, count);
+          each_piece(f, i, end, [&](std::size_t before, std::span<const T* const> lines) {
+            kernels::low_rank::project_bf16(count, in_, x + first * in_, in_, keep, lines,
+                                            u + first * columns_ + parts_[i].column + before, columns_);
+          });
+        });
+      });
+    });
+  }
+  void backward_on_unit(const frame<T>& f, const T* du) const noexcept {
+    if (f.sums_per_block() > 0) with_input(f, [&](const auto* x) { weight_gradients_on_unit(f, du, x); });
+    if (!f.wants(0)) return;
+    if (f.input_storage(0) == storage::bf16)
+      input_gradient_on_unit(f, du, f.template gradient_rows<bf16>(0));
+    else
+      input_gradient_on_unit(f, du, f.gradient_rows(0));
+  }
+  template <class X>
+  void weight_gradients_on_unit(const frame<T>& f, const T* du, const X* x) const noexcept {
+    std::fill_n(f.sums(), f.sums_per_block(), T{0});
+    T* to = f.sums();
+    each_product(f, [&](std::size_t i, std::size_t, std::size_t rank) {
+      if (!f.wants(parts_[i].a)) return;
+      each_run(f, parts_[i], [&](std::size_t first, std::size_t count) {
+        kernels::low_rank::add_outer_bf16(count, rank, du + first * columns_ + parts_[i].column, columns_, 0, in_,
+                                          kernels::low_rank::in_rows(x + first * in_, in_), kept(f, parts_[i], first),
+                                          to, in_);
+      });
+      to += rank * in_;
+    });
+  }
+  /// Two products that serve all rows, as those of an adapter on query and value with dropout, share one pass over dx.
+  template <class X>
+  void input_gradient_on_unit(const frame<T>& f, const T* du, X* dx) const noexcept {
+    namespace lr = kernels::low_rank;
+    const std::size_t rows = f.block().rows;
+    bool add = f.beta(0) != 0;
+    if (!add && !std::any_of(parts_.begin(), parts_.end(), [](const down_part& p) { return p.rows.all(); })) {
+      std::fill_n(dx, rows * in_, X{});
+      add = true;
+    }
+    std::array<const T*, 64> lines;
+    std::array<lr::back_term, 8> terms;
+    std::size_t used = 0, count = 0;
+    const auto put = [&] {
+      if (count > 0) lr::add_back_bf16(rows, columns_, in_, {terms.data(), count}, add, dx, in_);
+      add = add || count > 0;
+      used = count = 0;
+    };
+    each_product(f, [&](std::size_t i, std::size_t end, std::size_t) {
+      if (!parts_[i].rows.all()) return;
+      each_piece(f, i, end, [&](std::size_t before, std::span<const T* const> some) {
+        if (used + some.size() > lines.size() || count == terms.size()) put();
+        std::copy(some.begin(), some.end(), lines.begin() + static_cast<std::ptrdiff_t>(used));
+        terms[count++] = {du + parts_[i].column + before, {lines.data() + used, some.size()}, kept(f, parts_[i], 0)};
+        used += some.size();
+      });
+    });
+    put();
+    each_product(f, [&](std::size_t i, std::size_t end, std::size_t) {
+      if (parts_[i].rows.all()) return;
+      each_run(f, parts_[i], [&](std::size_t first, std::size_t many) {
+        each_piece(f, i, end, [&](std::size_t before, std::span<const T* const> some) {
+          const lr::back_term term{du + first * columns_ + parts_[i].column + before, some, kept(f, parts_[i], first)};
+          lr::add_back_bf16(many, columns_, in_, {&term, 1}, true, dx + first * in_, in_);
+        });
+      });
+    });
+  }
+
   std::vector<down_part> parts_;
   std::size_t columns_, in_, dropping_ = 0;
   extent rows_;
+  precision products_;
 };
 
 }  // namespace detail
 
-/// x (rows, in) -> u (rows, as many columns as the parts take).
+/// x (rows, in) -> u (rows, as many columns as the parts take). `products`: native or bf16.
 template <Real T>
-value project_down(tape<T>& t, value x, const std::vector<down_weights>& weights) {
+value project_down(tape<T>& t, value x, const std::vector<down_weights>& weights,
+                   precision products = precision::native) {
   expects(!weights.empty(), errc::unsupported_shape, "project_down: there are no weights");
+  expects(products == precision::native || (products == precision::bf16 && std::is_same_v<T, float>), errc::bad_option,
+          "project_down: products are native, or bf16 on a tape of f32, not ", hocket::name_of(products));
   std::vector<value> inputs{x};
   std::vector<detail::down_part> parts;
   std::size_t columns = 0;
@@ -209,7 +342,7 @@ value project_down(tape<T>& t, value x, const std::vector<down_weights>& weights
     inputs.push_back(w.a);
     parts.push_back(part);
   }
-  auto what = std::make_unique<detail::down_op<T>>(std::move(parts), columns, t.columns(x), t.rows(x));
+  auto what = std::make_unique<detail::down_op<T>>(std::move(parts), columns, t.columns(x), t.rows(x), products);
   return t.record(std::move(what), std::move(inputs), t.rows(x), columns);
 }
 
@@ -217,7 +350,7 @@ value project_down(tape<T>& t, value x, const std::vector<down_weights>& weights
 
 #if defined(HOCKET_EXTERN_TEMPLATES)  // compiled once, in nn/instances.cpp
 namespace hocket::nn {
-HOCKET_NN_INSTANCE value project_down<float>(tape<float>&, value, const std::vector<down_weights>&);
-HOCKET_NN_INSTANCE value project_down<double>(tape<double>&, value, const std::vector<down_weights>&);
+HOCKET_NN_INSTANCE value project_down<float>(tape<float>&, value, const std::vector<down_weights>&, precision);
+HOCKET_NN_INSTANCE value project_down<double>(tape<double>&, value, const std::vector<down_weights>&, precision);
 }  // namespace hocket::nn
 #endif

@@ -1,0 +1,498 @@
+// The narrow products of a low-rank term (shape.hpp) on AMX (core/amx_tiles.hpp): operands that are not bf16 are
+// rounded to it on their way, as autocast does; sums are f32.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <type_traits>
+
+#include <hocket/core/amx_tiles.hpp>
+#include <hocket/core/half.hpp>
+#include <hocket/kernels/low_rank/cpu_bodies.hpp>
+#include <hocket/kernels/low_rank/shape.hpp>
+
+#if HOCKET_HAS_AMX
+
+namespace hocket::kernels::low_rank::amx {
+
+#include <hocket/core/amx_lanes.inl>
+
+// What a tile is loaded from or stored to takes its way through the first cache: it is touched some hundred cycles
+// later, behind the packing or the products of what comes next.
+
+HOCKET_AMX_BEGIN
+
+/// Up to 16 elements, zeros behind.
+HOCKET_ALWAYS_INLINE lanes_f32 some_of(const float* from, std::size_t count) {
+  return reinterpret_cast<lanes_f32>(
+      _mm512_maskz_loadu_ps(static_cast<__mmask16>(first_of(std::min(count, tile_rows))), from));
+}
+/// Up to 32 elements, rounded.
+HOCKET_ALWAYS_INLINE __m512i rounded_row(const float* from, std::size_t count) {
+  return joined(some_of(from, count), some_of(from + 16, count > 16 ? count - 16 : 0));
+}
+/// Which of 32 (16) elements of a row stay, from column c on.
+template <class Mask>
+HOCKET_ALWAYS_INLINE Mask stay_of(const std::byte* row, std::size_t c) {
+  Mask bits;
+  std::memcpy(&bits, row + c / 8, sizeof bits);
+  return bits;
+}
+HOCKET_ALWAYS_INLINE __m512i all_of(const bf16* from) { return _mm512_loadu_si512(from); }
+HOCKET_ALWAYS_INLINE __m512i all_of(const float* from) { return joined(avx512::load(from), avx512::load(from + 16)); }
+/// Those of 32 elements that `which` says, rounded, zeros elsewhere; nothing else is read.
+HOCKET_ALWAYS_INLINE __m512i chosen_of(const bf16* from, __mmask32 which) {
+  return _mm512_maskz_loadu_epi16(which, from);
+}
+HOCKET_ALWAYS_INLINE __m512i chosen_of(const float* from, __mmask32 which) {
+  return joined(reinterpret_cast<lanes_f32>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(which), from)),
+                reinterpret_cast<lanes_f32>(_mm512_maskz_loadu_ps(static_cast<__mmask16>(which >> 16), from + 16)));
+}
+
+/// 32 columns of a row of keep(x), without its scale, of which `valid` exist; bits: null if all stay.
+template <class X>
+HOCKET_ALWAYS_INLINE __m512i kept_of(const X* x, const std::byte* bits, std::size_t column, __mmask32 valid) {
+  return chosen_of(x, bits ? stay_of<__mmask32>(bits, column) & valid : valid);
+}
+
+// u = keep(x) A' -----------------------------------------------------------------------------------------------------
+
+/// Rows of x side by side, 32 of its columns that are packed at a time, and those whose A is.
+inline constexpr std::size_t band_rows = 64, packed_steps = 4, line_steps = 16;
+
+/// A' as a right operand (columns, 16): `lines` are its columns, from element c on.
+inline void pack_lines(std::span<const float* const> lines, std::size_t c, std::size_t columns,
+                       std::byte* to) noexcept {
+  for (std::size_t i = 0; i < columns; i += tile_depth, to += tile_bytes) {
+    __m512i square[16];
+    for (std::size_t j = 0; j < 16; ++j)
+      square[j] = j < lines.size() ? rounded_row(lines[j] + c + i, columns - i) : __m512i{};
+    turn(square);
+    for (std::size_t p = 0; p < 16; ++p) _mm512_store_si512(to + p * row_bytes, square[p]);
+  }
+}
+/// keep(x) without its scale as a left operand (64, columns), zeros past rows and columns.
+template <bool Masked, class X>
+void pack_kept(std::size_t rows, std::size_t columns, const X* x, std::size_t ldx, const kept_elements& keep,
+               std::size_t column, std::byte* to) noexcept {
+  constexpr std::size_t step = band_rows * row_bytes;
+  const std::byte* bits = keep.bits;
+  for (std::size_t i = 0; i < band_rows; ++i, x += ldx, bits += keep.apart, to += row_bytes) {
+    std::byte* out = to;
+    std::size_t c = 0;
+    for (; i < rows && c + tile_depth <= columns; c += tile_depth, out += step)
+      _mm512_store_si512(out, Masked ? chosen_of(x + c, stay_of<__mmask32>(bits, column + c)) : all_of(x + c));
+    for (; c < columns; c += tile_depth, out += step)
+      _mm512_store_si512(out, i < rows ? kept_of(x + c, bits, column + c, first_of(columns - c)) : __m512i{});
+  }
+}
+/// Tiles 0 to 3 += four tiles of a left operand below each other, `down` bytes apart, times one of a right one, step by
+/// step.
+HOCKET_ALWAYS_INLINE void add_column(std::size_t steps, const void* left, std::size_t row, std::size_t down,
+                                     std::size_t next, const std::byte* right) {
+  const auto* a = static_cast<const std::byte*>(left);
+  for (std::size_t s = 0; s < steps; ++s, a += next, right += tile_bytes) {
+    _tile_loadd(7, right, row_bytes);
+    _tile_loadd(4, a, row);
+    _tile_dpbf16ps(0, 4, 7);
+    _tile_loadd(5, a + down, row);
+    _tile_dpbf16ps(1, 5, 7);
+    _tile_loadd(6, a + 2 * down, row);
+    _tile_dpbf16ps(2, 6, 7);
+    _tile_loadd(4, a + 3 * down, row);
+    _tile_dpbf16ps(3, 4, 7);
+  }
+}
+HOCKET_ALWAYS_INLINE void zero_sums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+/// to = or += scale from, `count` <= 16 elements.
+HOCKET_ALWAYS_INLINE void put_scaled(const float* from, float scale, bool add, std::size_t count, float* to) {
+  const auto mask = static_cast<__mmask16>(first_of(count));
+  const __m512 by = _mm512_set1_ps(scale), x = _mm512_maskz_loadu_ps(mask, from);
+  _mm512_mask_storeu_ps(to, mask, add ? _mm512_fmadd_ps(x, by, _mm512_maskz_loadu_ps(mask, to)) : _mm512_mul_ps(x, by));
+}
+
+template <class X>
+void project(std::size_t rows, std::size_t in, const X* x, std::size_t ldx, const kept_elements& keep,
+             std::span<const float* const> lines, float* u, std::size_t ldu) noexcept {
+  constexpr std::size_t width = line_steps * tile_depth, piece = packed_steps * tile_depth;
+  const amx_tiles configured;
+  alignas(64) std::byte left[band_rows / tile_rows * packed_steps * tile_bytes], right[line_steps * tile_bytes];
+  alignas(64) float sums[band_rows * 16];
+  const float scale = static_cast<float>(keep.scale);
+  for (std::size_t j = 0; j < lines.size(); j += 16)
+    for (std::size_t c0 = 0; c0 < in; c0 += width) {
+      const std::size_t columns = std::min(width, in - c0), ranks = std::min<std::size_t>(16, lines.size() - j);
+      pack_lines(lines.subspan(j, ranks), c0, columns, right);
+      for (std::size_t r = 0; r < rows; r += band_rows) {
+        const std::size_t here = std::min(band_rows, rows - r);
+        const X* const from = x + r * ldx + c0;
+        zero_sums();
+        if (std::is_same_v<X, bf16> && !keep.bits && here == band_rows && columns % tile_depth == 0) {
+          add_column(columns / tile_depth, from, ldx * sizeof(X), tile_rows * ldx * sizeof(X), tile_depth * sizeof(X),
+                     right);
+        } else {
+          for (std::size_t c = 0; c < columns; c += piece) {
+            const std::size_t some = std::min(piece, columns - c);
+            const kept_elements rest = from_row(keep, r);
+            keep.bits ? pack_kept<true>(here, some, from + c, ldx, rest, c0 + c, left)
+                      : pack_kept<false>(here, some, from + c, ldx, rest, c0 + c, left);
+            add_column((some + tile_depth - 1) / tile_depth, left, row_bytes, tile_bytes, 4 * tile_bytes,
+                       right + c / tile_depth * tile_bytes);
+          }
+        }
+        _tile_stored(0, sums, row_bytes);
+        _tile_stored(1, sums + 256, row_bytes);
+        _tile_stored(2, sums + 512, row_bytes);
+        _tile_stored(3, sums + 768, row_bytes);
+        for (std::size_t i = 0; i < here; ++i) put_scaled(sums + i * 16, scale, c0 > 0, ranks, u + (r + i) * ldu + j);
+      }
+    }
+}
+
+// C += A' keep(B) ----------------------------------------------------------------------------------------------------
+
+/// Steps of 32 rows of B that are packed at a time, and those whose A is.
+inline constexpr std::size_t strip_steps = 1, narrow_steps = 12;
+
+/// The transpose of A (rows, columns <= 16) as a left operand (16, rows), zeros past rows and columns.
+inline void pack_narrow(std::size_t rows, std::size_t columns, const float* a, std::size_t lda,
+                        std::byte* to) noexcept {
+  const auto row = [&](std::size_t r) { return r < rows ? some_of(a + r * lda, columns) : lanes_f32{}; };
+  for (std::size_t r = 0; r < rows; r += tile_depth, to += tile_bytes) {
+    __m512i square[16];
+    for (std::size_t p = 0; p < 16; ++p) square[p] = interleaved(row(r + 2 * p), row(r + 2 * p + 1));
+    turn(square);
+    for (std::size_t p = 0; p < 16; ++p) _mm512_store_si512(to + p * row_bytes, square[p]);
+  }
+}
+/// Columns [low, end) of B, counted from `first` on, a multiple of 32.
+struct column_range {
+  std::size_t first, low, end;
+
+  std::size_t strips() const { return (end + tile_depth - 1) / tile_depth; }
+  /// Which of 32 columns, `at` behind the first one, belong to it.
+  __mmask32 valid(std::size_t at) const {
+    return at < end
+               ? first_of(std::min(end - at, tile_depth)) & ~first_of(low > at ? std::min(low - at, tile_depth) : 0)
+               : 0;
+  }
+};
+/// `Strips` strips of 32 columns of keep(B), without its scale, as a right operand (64, columns): step by step two
+/// tiles a strip, zeros past rows and columns. Of every eight columns the first tile has four, the second one the
+/// others: in this order a pair of rows costs an instruction a tile.
+template <std::size_t Strips, bool Masked, class X>
+void pack_strips(std::size_t rows, const tiled_matrix<X>& b, std::size_t first_row, const column_range& range,
+                 const kept_elements& keep, std::byte* to) noexcept {
+  const std::byte* bits = keep.bits + first_row * keep.apart;
+  const __mmask32 last = range.valid((Strips - 1) * tile_depth);
+  const bool whole = range.low == 0 && last == static_cast<__mmask32>(-1);
+  for (std::size_t r = 0; r < strip_steps * tile_depth; r += 2, bits += 2 * keep.apart) {
+    std::byte* out = to + r / tile_depth * 2 * Strips * tile_bytes + r % tile_depth / 2 * row_bytes;
+    const X* x = b.columns(first_row + r, range.first / tile_depth);
+#pragma GCC unroll 2
+    for (std::size_t s = 0; s < Strips; ++s, out += 2 * tile_bytes, x += b.strip) {
+      const std::size_t column = range.first + s * tile_depth;
+      __m512i one{}, two{};
+      if (whole && r + 2 <= rows) {
+        one = Masked ? chosen_of(x, stay_of<__mmask32>(bits, column)) : all_of(x);
+        two = Masked ? chosen_of(x + b.row, stay_of<__mmask32>(bits + keep.apart, column)) : all_of(x + b.row);
+      } else if (r < rows) {
+        const __mmask32 valid = range.valid(s * tile_depth);
+        if (valid) one = kept_of(x, Masked ? bits : nullptr, column, valid);
+        if (valid && r + 1 < rows) two = kept_of(x + b.row, Masked ? bits + keep.apart : nullptr, column, valid);
+      }
+      _mm512_store_si512(out, _mm512_unpacklo_epi16(one, two));
+      _mm512_store_si512(out + tile_bytes, _mm512_unpackhi_epi16(one, two));
+    }
+  }
+}
+/// 32 columns in their order, from those of two tiles of such strips.
+HOCKET_ALWAYS_INLINE void in_order(const float* from, __m512 (&to)[2]) {
+  const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23),
+                last = _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+  const __m512 x = _mm512_load_ps(from), y = _mm512_load_ps(from + 16);
+  to[0] = _mm512_permutex2var_ps(x, first, y);
+  to[1] = _mm512_permutex2var_ps(x, last, y);
+}
+/// Tiles 0 to 3 += `Strips` strips of two tiles, for two strips of 16 ranks, for one of 32 whose tiles lie `down` bytes
+/// apart.
+template <std::size_t Strips>
+HOCKET_ALWAYS_INLINE void add_strips(std::size_t steps, const std::byte* left, std::size_t down,
+                                     const std::byte* right) {
+  for (std::size_t k = 0; k < steps; ++k, left += tile_bytes, right += 2 * Strips * tile_bytes) {
+    _tile_loadd(4, left, row_bytes);
+    _tile_loadd(5, right, row_bytes);
+    _tile_dpbf16ps(0, 4, 5);
+    _tile_loadd(6, right + tile_bytes, row_bytes);
+    _tile_dpbf16ps(1, 4, 6);
+    if constexpr (Strips == 2) {
+      _tile_loadd(7, right + 2 * tile_bytes, row_bytes);
+      _tile_dpbf16ps(2, 4, 7);
+      _tile_loadd(5, right + 3 * tile_bytes, row_bytes);
+      _tile_dpbf16ps(3, 4, 5);
+    } else {
+      _tile_loadd(7, left + down, row_bytes);
+      _tile_dpbf16ps(2, 7, 5);
+      _tile_dpbf16ps(3, 7, 6);
+    }
+  }
+}
+/// Elements [column, column + 16) of a row of C that are valid += scale x; the address of one that is not may lie
+/// outside.
+HOCKET_ALWAYS_INLINE void add_scaled(__m512 x, __m512 scale, __mmask16 valid, float* row, std::ptrdiff_t column) {
+  if (!valid) return;
+  float* const to = row + column;
+  _mm512_mask_storeu_ps(to, valid, _mm512_fmadd_ps(x, scale, _mm512_maskz_loadu_ps(valid, to)));
+}
+
+/// C (m, n) += what at most 384 rows give, m <= 16 for two strips at a time, m <= 32 for one.
+template <std::size_t Strips, bool Masked, class X>
+void add_rows(std::size_t rows, std::size_t m, const float* a, std::size_t lda, std::size_t first, std::size_t n,
+              const tiled_matrix<X>& b, std::size_t first_row, const kept_elements& keep, float* c,
+              std::size_t ldc) noexcept {
+  constexpr std::size_t tiles_of_ranks = 2 / Strips, chunk = strip_steps * tile_depth, down = narrow_steps * tile_bytes,
+                        columns = Strips * tile_depth;
+  alignas(64) std::byte left[tiles_of_ranks * down], right[2][strip_steps * 2 * Strips * tile_bytes];
+  alignas(64) float sums[2][16 * tiles_of_ranks][columns];
+  for (std::size_t i = 0; i < tiles_of_ranks; ++i)
+    pack_narrow(rows, m > 16 * i ? std::min<std::size_t>(16, m - 16 * i) : 0, a + 16 * i, lda, left + i * down);
+  const std::size_t chunks = (rows + chunk - 1) / chunk, begin = first / tile_depth * tile_depth,
+                    groups = (first + n - begin + columns - 1) / columns;
+  const auto range_of = [&](std::size_t group) {
+    const std::size_t at = begin + group * columns;
+    return column_range{at, first > at ? first - at : 0, std::min(columns, first + n - at)};
+  };
+  const auto pack = [&](std::size_t group, std::size_t i) {
+    pack_strips<Strips, Masked>(std::min(chunk, rows - i * chunk), b, first_row + i * chunk, range_of(group), keep,
+                                right[i % 2]);
+  };
+  const auto add = [&](std::size_t group) {
+    const column_range range = range_of(group);
+    const __m512 scale = _mm512_set1_ps(static_cast<float>(keep.scale));
+    for (std::size_t i = 0; i < m; ++i)
+      for (std::size_t s = 0; s < Strips; ++s) {
+        __m512 sum[2];
+        in_order(sums[group % 2][i] + s * tile_depth, sum);
+        const __mmask32 valid = range.valid(s * tile_depth);
+        for (std::size_t h = 0; h < 2; ++h)
+          add_scaled(
+              sum[h], scale, static_cast<__mmask16>(valid >> (16 * h)), c + i * ldc,
+              static_cast<std::ptrdiff_t>(range.first + s * tile_depth + 16 * h) - static_cast<std::ptrdiff_t>(first));
+      }
+  };
+  for (std::size_t group = 0; group < groups; ++group) {
+    pack(group, 0);
+    if (group > 0) add(group - 1);
+    zero_sums();
+    for (std::size_t i = 0; i < chunks; ++i) {
+      if (i + 1 < chunks) pack(group, i + 1);
+      const std::size_t steps = std::min(strip_steps, (rows - i * chunk + tile_depth - 1) / tile_depth);
+      add_strips<Strips>(steps, left + i * strip_steps * tile_bytes, down, right[i % 2]);
+    }
+    float* const to = sums[group % 2][0];
+    constexpr std::size_t row = columns * sizeof(float);
+    _tile_stored(0, to, row);
+    _tile_stored(1, to + 16, row);
+    _tile_stored(2, Strips == 2 ? to + 32 : to + 16 * columns, row);
+    _tile_stored(3, Strips == 2 ? to + 48 : to + 16 * columns + 16, row);
+  }
+  if (groups > 0) add(groups - 1);
+}
+template <class X>
+void add_outer(std::size_t rows, std::size_t m, const float* a, std::size_t lda, std::size_t first, std::size_t n,
+               const tiled_matrix<X>& b, const kept_elements& keep, float* c, std::size_t ldc) noexcept {
+  if (n == 0) return;
+  const amx_tiles configured;
+  for (std::size_t r = 0; r < rows; r += narrow_steps * tile_depth) {
+    const std::size_t here = std::min(narrow_steps * tile_depth, rows - r);
+    for (std::size_t i = 0; i < m; i += 32) {
+      const std::size_t high = std::min<std::size_t>(32, m - i);
+      const auto run = [&](auto strips, auto masked) {
+        add_rows<strips(), masked()>(here, high, a + r * lda + i, lda, first, n, b, r, keep, c + i * ldc, ldc);
+      };
+      using std::integral_constant;
+      constexpr integral_constant<std::size_t, 1> one;
+      constexpr integral_constant<std::size_t, 2> two;
+      if (high <= 16)
+        keep.bits ? run(two, std::true_type{}) : run(two, std::false_type{});
+      else
+        keep.bits ? run(one, std::true_type{}) : run(one, std::false_type{});
+    }
+  }
+}
+
+// dx += keep(du A) ---------------------------------------------------------------------------------------------------
+
+/// Pieces of terms, 32 ranks of one each, that one pass over dx takes; columns that it takes at a time.
+inline constexpr std::size_t pieces_at_once = 4, columns_at_once = 128;
+inline constexpr std::size_t tiles_at_once = columns_at_once / 16;
+
+/// Sums of 16 rows.
+using band_sums = float[16][columns_at_once];
+
+struct back_piece {
+  const float* du;
+  std::span<const float* const> lines;
+  std::size_t sum;  ///< which of the sums it adds to
+};
+
+/// Rows of A, from column c on, as a right operand (32, columns_at_once), zeros past `columns`.
+inline void pack_ranks(std::span<const float* const> lines, std::size_t c, std::size_t columns,
+                       std::byte* to) noexcept {
+  const auto row = [&](std::size_t j, std::size_t i) {
+    return j < lines.size() && i < columns ? some_of(lines[j] + c + i, columns - i) : lanes_f32{};
+  };
+  for (std::size_t i = 0; i < columns_at_once; i += 16)
+    for (std::size_t p = 0; p < 16; ++p, to += row_bytes)
+      _mm512_store_si512(to, interleaved(row(2 * p, i), row(2 * p + 1, i)));
+}
+HOCKET_ALWAYS_INLINE __m512 some_in(const float* from, __mmask16 which) { return _mm512_maskz_loadu_ps(which, from); }
+HOCKET_ALWAYS_INLINE __m512 some_in(const bf16* from, __mmask16 which) {
+  const __m512i wide = _mm512_maskz_cvtepu16_epi32(which, _mm256_maskz_loadu_epi16(which, from));
+  return reinterpret_cast<__m512>(_mm512_maskz_slli_epi32(which, wide, 16));
+}
+HOCKET_ALWAYS_INLINE void put_some(float* to, __mmask16 which, __m512 x) { _mm512_mask_storeu_ps(to, which, x); }
+HOCKET_ALWAYS_INLINE void put_some(bf16* to, __mmask16 which, __m512 x) {
+  _mm256_mask_storeu_epi16(to, which, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
+}
+/// Tiles 0 to 3 += a tile of a left operand times four of a right one beside each other.
+HOCKET_ALWAYS_INLINE void add_row(const std::byte* left, const std::byte* right) {
+  _tile_loadd(4, left, row_bytes);
+  _tile_loadd(5, right, row_bytes);
+  _tile_dpbf16ps(0, 4, 5);
+  _tile_loadd(6, right + tile_bytes, row_bytes);
+  _tile_dpbf16ps(1, 4, 6);
+  _tile_loadd(7, right + 2 * tile_bytes, row_bytes);
+  _tile_dpbf16ps(2, 4, 7);
+  _tile_loadd(5, right + 3 * tile_bytes, row_bytes);
+  _tile_dpbf16ps(3, 4, 5);
+}
+/// Masks of a row without any, beside others that have some.
+inline constexpr auto all_stay = [] {
+  std::array<std::byte, columns_at_once / 8> bits{};
+  for (std::byte& b : bits) b = std::byte{0xff};
+  return bits;
+}();
+
+/// dx (rows, columns) = or += what of the sums stays; `row` and `column`: of their first element among the masks.
+template <std::size_t Sums, bool Masked, class X>
+void add_sums(std::size_t rows, std::size_t columns, const band_sums* sums, const kept_elements* keeps, std::size_t row,
+              std::size_t column, bool add, X* dx, std::size_t lddx) noexcept {
+  __m512 scale[Sums];
+  const std::byte* bits[Sums];
+  for (std::size_t i = 0; i < Sums; ++i) {
+    scale[i] = _mm512_set1_ps(static_cast<float>(keeps[i].scale));
+    bits[i] = keeps[i].bits ? keeps[i].bits + row * keeps[i].apart + column / 8 : all_stay.data();
+  }
+  const auto put = [&](std::size_t k, std::size_t j, __mmask16 valid) {
+    __m512 sum = add ? some_in(dx + j, valid) : __m512{};
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < Sums; ++i) {
+      const __m512 x = _mm512_load_ps(sums[i][k] + j);
+      sum = Masked ? _mm512_mask3_fmadd_ps(x, scale[i], sum, stay_of<__mmask16>(bits[i], j))
+                   : _mm512_fmadd_ps(x, scale[i], sum);
+    }
+    put_some(dx + j, valid, sum);
+  };
+  for (std::size_t k = 0; k < rows; ++k, dx += lddx) {
+    std::size_t j = 0;
+    for (; j + 16 <= columns; j += 16) put(k, j, static_cast<__mmask16>(-1));
+    if (j < columns) put(k, j, static_cast<__mmask16>(first_of(columns - j)));
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < Sums; ++i) bits[i] += keeps[i].apart;
+  }
+}
+template <class X, std::size_t Sums = pieces_at_once>
+void add_sums(std::size_t rows, std::size_t columns, const band_sums* sums, std::span<const kept_elements> keeps,
+              std::size_t row, std::size_t column, bool add, X* dx, std::size_t lddx) noexcept {
+  if constexpr (Sums > 0) {
+    if (keeps.size() < Sums) return add_sums<X, Sums - 1>(rows, columns, sums, keeps, row, column, add, dx, lddx);
+    const bool masked = std::any_of(keeps.begin(), keeps.end(), [](const kept_elements& k) { return k.bits; });
+    masked ? add_sums<Sums, true>(rows, columns, sums, keeps.data(), row, column, add, dx, lddx)
+           : add_sums<Sums, false>(rows, columns, sums, keeps.data(), row, column, add, dx, lddx);
+  } else if (!add) {
+    for (std::size_t k = 0; k < rows; ++k) std::fill_n(dx + k * lddx, columns, X{});
+  }
+}
+
+/// One pass: at most pieces_at_once pieces, of which those with masks have sums of their own. Sums of 16 rows are added
+/// while those of the next ones are made.
+template <class X>
+void add_pieces(std::size_t rows, std::size_t lddu, std::size_t in, std::span<const back_piece> pieces,
+                std::span<const kept_elements> keeps, bool add, X* dx, std::size_t lddx) noexcept {
+  alignas(64) std::byte left[2][pieces_at_once][tile_bytes], right[pieces_at_once][tiles_at_once * tile_bytes];
+  alignas(64) band_sums sums[2][pieces_at_once];
+  const std::size_t bands = (rows + 15) / 16;
+  const auto pack_band = [&](std::size_t band) {
+    const std::size_t r = band * 16, here = std::min<std::size_t>(16, rows - r);
+    for (std::size_t i = 0; i < pieces.size(); ++i)
+      for (std::size_t k = 0; k < 16; ++k)
+        _mm512_store_si512(left[band % 2][i] + k * row_bytes,
+                           k < here ? rounded_row(pieces[i].du + (r + k) * lddu, pieces[i].lines.size()) : __m512i{});
+  };
+  for (std::size_t c = 0; c < in; c += columns_at_once) {
+    const std::size_t columns = std::min(columns_at_once, in - c);
+    for (std::size_t i = 0; i < pieces.size(); ++i) pack_ranks(pieces[i].lines, c, columns, right[i]);
+    const auto multiply_band = [&](std::size_t band) {
+      for (std::size_t h = 0; h * 16 < columns; h += 4)
+        for (std::size_t i = 0; i < pieces.size(); ++i) {
+          if (i == 0 || pieces[i].sum != pieces[i - 1].sum) zero_sums();
+          add_row(left[band % 2][i], right[i] + h * tile_bytes);
+          if (i + 1 < pieces.size() && pieces[i + 1].sum == pieces[i].sum) continue;
+          float* const to = sums[band % 2][pieces[i].sum][0] + h * 16;
+          constexpr std::size_t row = columns_at_once * sizeof(float);
+          _tile_stored(0, to, row);
+          _tile_stored(1, to + 16, row);
+          _tile_stored(2, to + 32, row);
+          _tile_stored(3, to + 48, row);
+        }
+    };
+    const auto add_band = [&](std::size_t band) {
+      add_sums(std::min<std::size_t>(16, rows - band * 16), columns, sums[band % 2], keeps, band * 16, c, add,
+               dx + band * 16 * lddx + c, lddx);
+    };
+    pack_band(0);
+    for (std::size_t band = 0; band <= bands; ++band) {
+      if (band + 1 < bands) pack_band(band + 1);
+      if (band < bands) multiply_band(band);
+      if (band > 0) add_band(band - 1);
+    }
+  }
+}
+template <class X>
+void add_back(std::size_t rows, std::size_t lddu, std::size_t in, std::span<const back_term> terms, bool add, X* dx,
+              std::size_t lddx) noexcept {
+  if (rows == 0) return;
+  const amx_tiles configured;
+  back_piece pieces[pieces_at_once];
+  kept_elements keeps[pieces_at_once];
+  std::size_t count = 0, sums = 0;
+  const auto run = [&] {
+    add_pieces(rows, lddu, in, {pieces, count}, {keeps, sums}, add, dx, lddx);
+    add = true;
+    count = sums = 0;
+  };
+  for (const back_term& term : terms)
+    for (std::size_t j = 0; j < term.lines.size(); j += tile_depth) {
+      const bool joins = sums > 0 && keeps[sums - 1].bits == term.keep.bits;  // none, or the same part's
+      if (!joins) keeps[sums++] = term.keep;
+      pieces[count++] = {term.du + j, term.lines.subspan(j, std::min(tile_depth, term.lines.size() - j)), sums - 1};
+      if (count == pieces_at_once) run();
+    }
+  if (count > 0 || !add) run();
+}
+
+HOCKET_AMX_END
+
+}  // namespace hocket::kernels::low_rank::amx
+
+#endif
