@@ -20,7 +20,7 @@
 #include <span>
 
 #include <hocket/core/amx.hpp>
-#include <hocket/kernels/low_rank/amx.hpp>
+#include <hocket/kernels/low_rank/amx_back.hpp>
 #include <hocket/kernels/low_rank/cpu_bodies.hpp>
 
 namespace hocket::kernels::low_rank {
