@@ -194,9 +194,9 @@ struct column_range {
                : 0;
   }
 };
-/// `Strips` strips of 32 columns of keep(B), without its scale, as a right operand (strip_steps steps of 32 rows): a step
-/// has two tiles a strip, zeros past rows and columns. Of every eight columns the first tile has four, the second one
-/// the others: in this order a pair of rows costs an instruction a tile.
+/// `Strips` strips of 32 columns of keep(B), without its scale, as a right operand (strip_steps steps of 32 rows): a
+/// step has two tiles a strip, zeros past rows and columns. Of every eight columns the first tile has four, the second
+/// one the others: in this order a pair of rows costs an instruction a tile.
 template <std::size_t Strips, bool Masked, class X>
 void pack_strips(std::size_t rows, const tiled_matrix<X>& b, std::size_t first_row, const column_range& range,
                  const kept_elements& keep, std::byte* to) noexcept {
