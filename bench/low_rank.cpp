@@ -1,10 +1,8 @@
 // Every arm of kernels/low_rank on one thread: what LoRA adds to a block of rows, with dropout and without.
 #include <cmath>
 #include <memory>
-#include <type_traits>
 #include <vector>
 
-#include <hocket/core/half.hpp>
 #include <hocket/kernels/low_rank/arms.hpp>
 
 #include "bench/support/bench.hpp"
@@ -41,9 +39,7 @@ ready prepare(const low_rank::low_rank_arm<T>& arm, const low_rank::problem& p) 
   using W = reference::wide<T>;
   const auto with = std::make_shared<operands<T>>(p);
   const auto taken = [&](std::vector<T> values) {
-    if constexpr (std::is_same_v<T, float>)
-      if (arm.rounds)
-        for (T& each : values) each = hocket::to_f32(hocket::to_bf16(each));
+    low_rank::round_operands<T>(arm, values);
     return values;
   };
   const std::vector<T> of_x = taken(with->x), of_a = taken(with->a), of_du = taken(with->du);

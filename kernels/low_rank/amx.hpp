@@ -122,11 +122,17 @@ HOCKET_ALWAYS_INLINE void zero_sums() {
   _tile_zero(2);
   _tile_zero(3);
 }
-/// to = or += scale from, `count` <= 16 elements.
-HOCKET_ALWAYS_INLINE void put_scaled(const float* from, float scale, bool add, std::size_t count, float* to) {
-  const auto mask = static_cast<__mmask16>(first_of(count));
-  const __m512 by = _mm512_set1_ps(scale), x = _mm512_maskz_loadu_ps(mask, from);
-  _mm512_mask_storeu_ps(to, mask, add ? _mm512_fmadd_ps(x, by, _mm512_maskz_loadu_ps(mask, to)) : _mm512_mul_ps(x, by));
+/// Tiles 0 and 1 `across` elements apart, 2 and 3 `down` elements behind them, rows of `row` bytes.
+HOCKET_ALWAYS_INLINE void store_sums(float* to, std::size_t row, std::size_t across, std::size_t down) {
+  _tile_stored(0, to, row);
+  _tile_stored(1, to + across, row);
+  _tile_stored(2, to + down, row);
+  _tile_stored(3, to + down + across, row);
+}
+/// Those of 16 elements that `which` says = or += scale x.
+HOCKET_ALWAYS_INLINE void put_scaled(__m512 x, __m512 scale, bool add, __mmask16 which, float* to) {
+  _mm512_mask_storeu_ps(to, which,
+                        add ? _mm512_fmadd_ps(x, scale, _mm512_maskz_loadu_ps(which, to)) : _mm512_mul_ps(x, scale));
 }
 
 template <class X>
@@ -136,7 +142,7 @@ void project(std::size_t rows, std::size_t in, const X* x, std::size_t ldx, cons
   const amx_tiles configured;
   alignas(64) std::byte left[band_rows / tile_rows * packed_steps * tile_bytes], right[line_steps * tile_bytes];
   alignas(64) float sums[band_rows * 16];
-  const float scale = static_cast<float>(keep.scale);
+  const __m512 scale = _mm512_set1_ps(static_cast<float>(keep.scale));
   for (std::size_t j = 0; j < lines.size(); j += 16)
     for (std::size_t c0 = 0; c0 < in; c0 += width) {
       const std::size_t columns = std::min(width, in - c0), ranks = std::min<std::size_t>(16, lines.size() - j);
@@ -158,19 +164,18 @@ void project(std::size_t rows, std::size_t in, const X* x, std::size_t ldx, cons
                        right + c / tile_depth * tile_bytes);
           }
         }
-        _tile_stored(0, sums, row_bytes);
-        _tile_stored(1, sums + 256, row_bytes);
-        _tile_stored(2, sums + 512, row_bytes);
-        _tile_stored(3, sums + 768, row_bytes);
-        for (std::size_t i = 0; i < here; ++i) put_scaled(sums + i * 16, scale, c0 > 0, ranks, u + (r + i) * ldu + j);
+        store_sums(sums, row_bytes, tile_rows * 16, 2 * tile_rows * 16);
+        const auto live = static_cast<__mmask16>(first_of(ranks));
+        for (std::size_t i = 0; i < here; ++i)
+          put_scaled(_mm512_load_ps(sums + i * 16), scale, c0 > 0, live, u + (r + i) * ldu + j);
       }
     }
 }
 
 // C += A' keep(B) ----------------------------------------------------------------------------------------------------
 
-/// Steps of 32 rows of B that are packed at a time, and those whose A is.
-inline constexpr std::size_t strip_steps = 1, narrow_steps = 12;
+/// Steps of 32 rows whose A is packed at a time; those of B are one by one.
+inline constexpr std::size_t narrow_steps = 12;
 
 /// The transpose of A (rows, columns <= 16) as a left operand (16, rows), zeros past rows and columns.
 inline void pack_narrow(std::size_t rows, std::size_t columns, const float* a, std::size_t lda,
@@ -194,17 +199,17 @@ struct column_range {
                : 0;
   }
 };
-/// `Strips` strips of 32 columns of keep(B), without its scale, as a right operand (strip_steps steps of 32 rows): a
-/// step has two tiles a strip, zeros past rows and columns. Of every eight columns the first tile has four, the second
-/// one the others: in this order a pair of rows costs an instruction a tile.
+/// `Strips` strips of 32 columns of keep(B), without its scale, as a right operand (32, columns): two tiles a strip,
+/// zeros past rows and columns. Of every eight columns the first tile has four, the second one the others: in this
+/// order a pair of rows costs an instruction a tile.
 template <std::size_t Strips, bool Masked, class X>
 void pack_strips(std::size_t rows, const tiled_matrix<X>& b, std::size_t first_row, const column_range& range,
                  const kept_elements& keep, std::byte* to) noexcept {
   const std::byte* bits = keep.bits + first_row * keep.apart;
   const __mmask32 last = range.valid((Strips - 1) * tile_depth);
   const bool whole = range.low == 0 && last == static_cast<__mmask32>(-1);
-  for (std::size_t r = 0; r < strip_steps * tile_depth; r += 2, bits += 2 * keep.apart) {
-    std::byte* out = to + r / tile_depth * 2 * Strips * tile_bytes + r % tile_depth / 2 * row_bytes;
+  for (std::size_t r = 0; r < tile_depth; r += 2, bits += 2 * keep.apart) {
+    std::byte* out = to + r / 2 * row_bytes;
     const X* x = b.columns(first_row + r, range.first / tile_depth);
 #pragma GCC unroll 2
     for (std::size_t s = 0; s < Strips; ++s, out += 2 * tile_bytes, x += b.strip) {
@@ -231,35 +236,28 @@ HOCKET_ALWAYS_INLINE void in_order(const float* from, __m512 (&to)[2]) {
   to[0] = _mm512_permutex2var_ps(x, first, y);
   to[1] = _mm512_permutex2var_ps(x, last, y);
 }
-/// Tiles 0 to 3 += `Strips` strips of two tiles, for two strips of 16 ranks, for one of 32 whose tiles lie `down` bytes
-/// apart.
-template <std::size_t Strips>
-HOCKET_ALWAYS_INLINE void add_strips(std::size_t steps, const std::byte* left, std::size_t down,
-                                     const std::byte* right) {
-  for (std::size_t k = 0; k < steps; ++k, left += tile_bytes, right += 2 * Strips * tile_bytes) {
-    _tile_loadd(4, left, row_bytes);
-    _tile_loadd(5, right, row_bytes);
-    _tile_dpbf16ps(0, 4, 5);
-    _tile_loadd(6, right + tile_bytes, row_bytes);
-    _tile_dpbf16ps(1, 4, 6);
-    if constexpr (Strips == 2) {
-      _tile_loadd(7, right + 2 * tile_bytes, row_bytes);
-      _tile_dpbf16ps(2, 4, 7);
-      _tile_loadd(5, right + 3 * tile_bytes, row_bytes);
-      _tile_dpbf16ps(3, 4, 5);
-    } else {
-      _tile_loadd(7, left + down, row_bytes);
-      _tile_dpbf16ps(2, 7, 5);
-      _tile_dpbf16ps(3, 7, 6);
-    }
-  }
+/// Tiles 0 to 3 += a tile of a left operand times four of a right one beside each other.
+HOCKET_ALWAYS_INLINE void add_row(const std::byte* left, const std::byte* right) {
+  _tile_loadd(4, left, row_bytes);
+  _tile_loadd(5, right, row_bytes);
+  _tile_dpbf16ps(0, 4, 5);
+  _tile_loadd(6, right + tile_bytes, row_bytes);
+  _tile_dpbf16ps(1, 4, 6);
+  _tile_loadd(7, right + 2 * tile_bytes, row_bytes);
+  _tile_dpbf16ps(2, 4, 7);
+  _tile_loadd(5, right + 3 * tile_bytes, row_bytes);
+  _tile_dpbf16ps(3, 4, 5);
 }
-/// Elements [column, column + 16) of a row of C that are valid += scale x; the address of one that is not may lie
-/// outside.
-HOCKET_ALWAYS_INLINE void add_scaled(__m512 x, __m512 scale, __mmask16 valid, float* row, std::ptrdiff_t column) {
-  if (!valid) return;
-  float* const to = row + column;
-  _mm512_mask_storeu_ps(to, valid, _mm512_fmadd_ps(x, scale, _mm512_maskz_loadu_ps(valid, to)));
+/// The same of two tiles that lie `down` bytes apart, times two.
+HOCKET_ALWAYS_INLINE void add_square(const std::byte* left, std::size_t down, const std::byte* right) {
+  _tile_loadd(4, left, row_bytes);
+  _tile_loadd(5, right, row_bytes);
+  _tile_dpbf16ps(0, 4, 5);
+  _tile_loadd(6, right + tile_bytes, row_bytes);
+  _tile_dpbf16ps(1, 4, 6);
+  _tile_loadd(7, left + down, row_bytes);
+  _tile_dpbf16ps(2, 7, 5);
+  _tile_dpbf16ps(3, 7, 6);
 }
 
 /// C (m, n) += what at most 384 rows give, m <= 16 for two strips at a time, m <= 32 for one.
@@ -267,21 +265,20 @@ template <std::size_t Strips, bool Masked, class X>
 void add_rows(std::size_t rows, std::size_t m, const float* a, std::size_t lda, std::size_t first, std::size_t n,
               const tiled_matrix<X>& b, std::size_t first_row, const kept_elements& keep, float* c,
               std::size_t ldc) noexcept {
-  constexpr std::size_t tiles_of_ranks = 2 / Strips, chunk = strip_steps * tile_depth, down = narrow_steps * tile_bytes,
-                        columns = Strips * tile_depth;
-  alignas(64) std::byte left[tiles_of_ranks * down], right[2][strip_steps * 2 * Strips * tile_bytes];
+  constexpr std::size_t tiles_of_ranks = 2 / Strips, down = narrow_steps * tile_bytes, columns = Strips * tile_depth;
+  alignas(64) std::byte left[tiles_of_ranks * down], right[2][2 * Strips * tile_bytes];
   alignas(64) float sums[2][16 * tiles_of_ranks][columns];
   for (std::size_t i = 0; i < tiles_of_ranks; ++i)
     pack_narrow(rows, m > 16 * i ? std::min<std::size_t>(16, m - 16 * i) : 0, a + 16 * i, lda, left + i * down);
-  const std::size_t chunks = (rows + chunk - 1) / chunk, begin = first / tile_depth * tile_depth,
+  const std::size_t steps = (rows + tile_depth - 1) / tile_depth, begin = first / tile_depth * tile_depth,
                     groups = (first + n - begin + columns - 1) / columns;
   const auto range_of = [&](std::size_t group) {
     const std::size_t at = begin + group * columns;
     return column_range{at, first > at ? first - at : 0, std::min(columns, first + n - at)};
   };
   const auto pack = [&](std::size_t group, std::size_t i) {
-    pack_strips<Strips, Masked>(std::min(chunk, rows - i * chunk), b, first_row + i * chunk, range_of(group), keep,
-                                right[i % 2]);
+    pack_strips<Strips, Masked>(std::min(tile_depth, rows - i * tile_depth), b, first_row + i * tile_depth,
+                                range_of(group), keep, right[i % 2]);
   };
   const auto add = [&](std::size_t group) {
     const column_range range = range_of(group);
@@ -291,27 +288,27 @@ void add_rows(std::size_t rows, std::size_t m, const float* a, std::size_t lda, 
         __m512 sum[2];
         in_order(sums[group % 2][i] + s * tile_depth, sum);
         const __mmask32 valid = range.valid(s * tile_depth);
-        for (std::size_t h = 0; h < 2; ++h)
-          add_scaled(
-              sum[h], scale, static_cast<__mmask16>(valid >> (16 * h)), c + i * ldc,
-              static_cast<std::ptrdiff_t>(range.first + s * tile_depth + 16 * h) - static_cast<std::ptrdiff_t>(first));
+        for (std::size_t h = 0; h < 2; ++h) {
+          const auto which = static_cast<__mmask16>(valid >> (16 * h));
+          if (which)  // otherwise they may lie outside of C
+            put_scaled(sum[h], scale, true, which,
+                       c + i * ldc + static_cast<std::ptrdiff_t>(range.first + s * tile_depth + 16 * h) -
+                           static_cast<std::ptrdiff_t>(first));
+        }
       }
   };
   for (std::size_t group = 0; group < groups; ++group) {
     pack(group, 0);
     if (group > 0) add(group - 1);
     zero_sums();
-    for (std::size_t i = 0; i < chunks; ++i) {
-      if (i + 1 < chunks) pack(group, i + 1);
-      const std::size_t steps = std::min(strip_steps, (rows - i * chunk + tile_depth - 1) / tile_depth);
-      add_strips<Strips>(steps, left + i * strip_steps * tile_bytes, down, right[i % 2]);
+    for (std::size_t i = 0; i < steps; ++i) {
+      if (i + 1 < steps) pack(group, i + 1);
+      if constexpr (Strips == 2)
+        add_row(left + i * tile_bytes, right[i % 2]);
+      else
+        add_square(left + i * tile_bytes, down, right[i % 2]);
     }
-    float* const to = sums[group % 2][0];
-    constexpr std::size_t row = columns * sizeof(float);
-    _tile_stored(0, to, row);
-    _tile_stored(1, to + 16, row);
-    _tile_stored(2, Strips == 2 ? to + 32 : to + 16 * columns, row);
-    _tile_stored(3, Strips == 2 ? to + 48 : to + 16 * columns + 16, row);
+    store_sums(sums[group % 2][0], columns * sizeof(float), 16, Strips == 2 ? 32 : 16 * columns);
   }
   if (groups > 0) add(groups - 1);
 }

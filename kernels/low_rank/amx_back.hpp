@@ -46,18 +46,6 @@ HOCKET_ALWAYS_INLINE void put_some(float* to, __mmask16 which, __m512 x) { _mm51
 HOCKET_ALWAYS_INLINE void put_some(bf16* to, __mmask16 which, __m512 x) {
   _mm256_mask_storeu_epi16(to, which, reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
 }
-/// Tiles 0 to 3 += a tile of a left operand times four of a right one beside each other.
-HOCKET_ALWAYS_INLINE void add_row(const std::byte* left, const std::byte* right) {
-  _tile_loadd(4, left, row_bytes);
-  _tile_loadd(5, right, row_bytes);
-  _tile_dpbf16ps(0, 4, 5);
-  _tile_loadd(6, right + tile_bytes, row_bytes);
-  _tile_dpbf16ps(1, 4, 6);
-  _tile_loadd(7, right + 2 * tile_bytes, row_bytes);
-  _tile_dpbf16ps(2, 4, 7);
-  _tile_loadd(5, right + 3 * tile_bytes, row_bytes);
-  _tile_dpbf16ps(3, 4, 5);
-}
 /// Masks of a row without any, beside others that have some.
 inline constexpr auto all_stay = [] {
   std::array<std::byte, columns_at_once / 8> bits{};
@@ -131,11 +119,7 @@ void add_pieces(std::size_t rows, std::size_t lddu, std::size_t in, std::span<co
           add_row(left[band % 2][i], right[i] + h * tile_bytes);
           if (i + 1 < pieces.size() && pieces[i + 1].sum == pieces[i].sum) continue;
           float* const to = sums[band % 2][pieces[i].sum][0] + h * 16;
-          constexpr std::size_t row = columns_at_once * sizeof(float);
-          _tile_stored(0, to, row);
-          _tile_stored(1, to + 16, row);
-          _tile_stored(2, to + 32, row);
-          _tile_stored(3, to + 48, row);
+          store_sums(to, columns_at_once * sizeof(float), 16, 32);
         }
     };
     const auto add_band = [&](std::size_t band) {

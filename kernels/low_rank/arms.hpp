@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <hocket/core/arm.hpp>
+#include <hocket/core/half.hpp>
 #include <hocket/core/options.hpp>
 #include <hocket/kernels/low_rank/cpu.hpp>
 #include <hocket/kernels/low_rank/reference.hpp>
@@ -39,6 +40,14 @@ template <Real T>
 struct low_rank_arm : arm<problem, products<T>> {
   bool rounds;  ///< operands to bf16: the promise is about the products of those
 };
+
+/// Makes of operands what the arm multiplies.
+template <Real T>
+void round_operands(const low_rank_arm<T>& arm, std::span<T> values) {
+  if constexpr (std::is_same_v<T, float>)
+    if (arm.rounds)
+      for (T& each : values) each = to_f32(to_bf16(each));
+}
 
 inline bool any_problem(const problem&) { return true; }
 inline bool where_bf16_multiplies(const problem&) { return multiplies_bf16(); }

@@ -6,7 +6,6 @@
 #include <limits>
 #include <vector>
 
-#include <hocket/core/half.hpp>
 #include <hocket/core/rng.hpp>
 #include <hocket/core/tensor.hpp>
 #include <hocket/core/tolerance.hpp>
@@ -61,9 +60,7 @@ struct matrix {
 /// What an arm multiplies: x, or x rounded to bf16.
 template <class T>
 matrix<T> operand(const low_rank::low_rank_arm<T>& arm, matrix<T> x) {
-  if constexpr (std::is_same_v<T, float>)
-    if (arm.rounds)
-      for (float& each : x.data) each = hocket::to_f32(hocket::to_bf16(each));
+  low_rank::round_operands<T>(arm, x.data);
   return x;
 }
 
