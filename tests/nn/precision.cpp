@@ -65,9 +65,7 @@ class trial {
   }
 
   /// Products of a low-rank term beside those of `options`.
-  nn::precision narrow() const {
-    return options().products == nn::precision::native ? nn::precision::native : nn::precision::bf16;
-  }
+  nn::precision narrow() const { return nn::precision_of_terms(options().products); }
 
   /// An input as a parameter.
   value operator()(const std::string& input) {

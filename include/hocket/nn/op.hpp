@@ -66,6 +66,11 @@ constexpr std::uint64_t bit(std::size_t k) { return std::uint64_t{1} << k; }
 
 using kernels::packed_gemm::precision;
 
+/// Products of low-rank terms beside those of the weights: int8 has too few digits for what a low rank leaves.
+constexpr precision precision_of_terms(precision of_weights) {
+  return of_weights == precision::int8 ? precision::bf16 : of_weights;
+}
+
 /// A piece of a packed B (kernels/packed_gemm): input `input` or, without one, `zeros` lines of zeros. It fills its
 /// lines from `offset` on, times `scale`.
 struct pack_piece {

@@ -112,11 +112,6 @@ class additions {
     return {mixed_.of_items, tokens ? mixed_.batch : nn::sequences{}, number};
   }
 
-  /// int8 has too few digits for what a low rank leaves.
-  static nn::precision narrow_products(nn::precision wide) {
-    return wide == nn::precision::native ? nn::precision::native : nn::precision::bf16;
-  }
-
   nn::value linear(std::span<const std::string> modules, nn::value x, const nn::linear_options& options) const {
     std::vector<nn::linear_weights> weights;
     std::vector<nn::down_weights> down;
@@ -139,7 +134,7 @@ class additions {
       column += widest;
     }
     if (down.empty()) return nn::linear(tape_, x, weights, options);
-    const nn::value u = nn::project_down(tape_, x, down, narrow_products(options.products));
+    const nn::value u = nn::project_down(tape_, x, down, nn::precision_of_terms(options.products));
     for (auto& each : weights)
       for (auto& addend : each.addends) addend.u = u;
     return nn::linear(tape_, x, weights, options);
@@ -163,7 +158,7 @@ class additions {
       products.push_back({w.weight, 0, 0, rows_of(x, number)});
       biases.push_back(w.bias);
     }
-    return nn::add(tape_, nn::project_down(tape_, x, products, narrow_products(options.products)),
+    return nn::add(tape_, nn::project_down(tape_, x, products, nn::precision_of_terms(options.products)),
                    nn::gather(tape_, nn::concat_rows(tape_, biases), mixed_.of_items));
   }
 

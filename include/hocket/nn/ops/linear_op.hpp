@@ -179,7 +179,7 @@ class linear_op final : public op<T> {
 
   bool tiles() const { return kind_ != precision::native; }
   /// Of terms and of trained weights' gradients: never int8.
-  precision term_kind() const { return kind_ == precision::int8 ? precision::bf16 : kind_; }
+  precision term_kind() const { return precision_of_terms(kind_); }
   /// Whether du is there in tiles of bf16 that the matrix unit multiplies with u.
   bool sums_on_matrix_unit() const { return kind_ == precision::bf16 && kernels::low_rank::multiplies_bf16(); }
   /// Split products go over k in pieces for all strips, so that a piece of A stays in L2; sums wait in scratch.
